@@ -1,0 +1,268 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"sherpa/models"
+	"sherpa/security"
+)
+
+// Config is every setting, each a flag and a variable SHERPA_…, with its default.
+type Config struct {
+	Listen            string        `group:"Settings" default:"127.0.0.1:5000" placeholder:"HOST:PORT" help:"Address to listen on."`
+	DatabaseURL       string        `group:"Settings" default:"sqlite:data/sherpa.db" placeholder:"URL" help:"Where users and sessions are kept: sqlite:PATH."`
+	SecretKeyFile     string        `group:"Settings" placeholder:"PATH" help:"File with the signing keys, one a line: the first signs, all verify. Or put the keys into the variable SHERPA_SECRET_KEY, separated by commas; there is no flag for them, because every process can read flags. With neither, a key is made and kept in secret.key beside the database."`
+	Demo              string        `group:"Settings" default:"auto" placeholder:"auto|true|false" help:"Whether an empty database gets the tutorial's user sherpa/everest. auto: on a loopback address only."`
+	AccessTTL         time.Duration `group:"Settings" default:"5m" placeholder:"DURATION" help:"How long an access token lives, from 10s to 24h."`
+	Issuer            string        `group:"Settings" default:"sherpa" help:"The claim iss of access tokens."`
+	Audience          string        `group:"Settings" default:"sherpa" help:"The claim aud of access tokens."`
+	PasswordMinLength int           `group:"Settings" default:"15" placeholder:"N" help:"Fewest characters of a new password, from 8 to 64."`
+	TrustedProxies    prefixes      `group:"Settings" placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For is believed. Default: none."`
+	AccessLog         toggle        `group:"Settings" default:"true" placeholder:"true|false" help:"Whether to log one line for each request."`
+	LogFormat         string        `group:"Settings" default:"auto" placeholder:"auto|text|json" help:"auto: text on a terminal, else JSON."`
+	LogLevel          slog.Level    `group:"Settings" default:"info" placeholder:"debug|info|warn|error" help:"Least level that is logged."`
+	ShutdownTimeout   time.Duration `group:"Settings" default:"10s" placeholder:"DURATION" help:"How long requests under way may take to finish after SIGTERM."`
+
+	secretKey string
+}
+
+// settingPrefix is what the environment variables of the settings begin with.
+const settingPrefix = "SHERPA_"
+
+const settingGroup = "Settings"
+
+// prefixes are networks in CIDR notation; a single address counts as one.
+type prefixes []netip.Prefix
+
+// toggle is a boolean that takes a value, so that an environment variable can turn it off.
+type toggle bool
+
+// settingOptions lets kong read settings from the environment, and go on past a bad value so that all faults are
+// reported at once.
+func settingOptions(getenv func(string) string, faults *[]error) []kong.Option {
+	environment := kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		if !isSetting(flag) {
+			return nil, nil //nolint:nilnil // kong's way to say: no value here
+		}
+		if text := getenv(variable(flag.Name)); text != "" {
+			return text, nil
+		}
+		return nil, nil //nolint:nilnil // as above
+	})
+	return []kong.Option{
+		kong.Resolvers(environment),
+		kong.PostBuild(describeVariables),
+		kong.ExplicitGroups([]kong.Group{{Key: settingGroup, Title: "Settings (variable in brackets)"}}),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), collect(faults, parseDuration)),
+		kong.TypeMapper(reflect.TypeFor[int](), collect(faults, parseInt)),
+		kong.TypeMapper(reflect.TypeFor[prefixes](), collect(faults, parsePrefixes)),
+		kong.TypeMapper(reflect.TypeFor[toggle](), collect(faults, parseToggle)),
+		kong.TypeMapper(reflect.TypeFor[slog.Level](), collect(faults, parseLevel)),
+	}
+}
+
+func isSetting(flag *kong.Flag) bool { return flag.Group != nil && flag.Group.Key == settingGroup }
+
+// variable returns the name of a setting's environment variable.
+func variable(flag string) string {
+	return settingPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+func describeVariables(k *kong.Kong) error {
+	for _, flag := range k.Model.Flags {
+		if isSetting(flag) {
+			flag.Help += " [" + variable(flag.Name) + "]"
+		}
+	}
+	return nil
+}
+
+// collect makes a mapper that notes a bad value and goes on.
+func collect[T any](faults *[]error, parse func(string) (T, error)) kong.MapperFunc {
+	return func(ctx *kong.DecodeContext, target reflect.Value) error {
+		var text string
+		if err := ctx.Scan.PopValueInto("value", &text); err != nil {
+			return err
+		}
+		value, err := parse(text)
+		if err != nil {
+			*faults = append(*faults, settingFault(ctx.Value.Name, "%q is %w", text, err))
+			return nil
+		}
+		target.Set(reflect.ValueOf(value))
+		return nil
+	}
+}
+
+func settingFault(flag, format string, args ...any) error {
+	return fmt.Errorf("%s (--%s): %w", variable(flag), flag, fmt.Errorf(format, args...))
+}
+
+func parseDuration(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, errors.New("not a duration such as 90s or 5m")
+	}
+	return d, nil
+}
+
+func parseInt(text string) (int, error) {
+	var n int
+	if _, err := fmt.Sscanf(text+"\n", "%d\n", &n); err != nil {
+		return 0, errors.New("not a whole number")
+	}
+	return n, nil
+}
+
+func parsePrefixes(text string) (prefixes, error) {
+	var all prefixes
+	for part := range strings.SplitSeq(text, ",") {
+		part = strings.TrimSpace(part)
+		if addr, err := netip.ParseAddr(part); err == nil {
+			all = append(all, netip.PrefixFrom(addr, addr.BitLen()))
+			continue
+		}
+		prefix, err := netip.ParsePrefix(part)
+		if err != nil {
+			return nil, errors.New("not a list of networks such as 10.0.0.0/8,192.0.2.7")
+		}
+		all = append(all, prefix)
+	}
+	return all, nil
+}
+
+func parseToggle(text string) (toggle, error) {
+	switch strings.ToLower(text) {
+	case "true", "1", "yes", "on":
+		return true, nil
+	case "false", "0", "no", "off":
+		return false, nil
+	}
+	return false, errors.New("neither true nor false")
+}
+
+func parseLevel(text string) (slog.Level, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(text)); err != nil {
+		return 0, errors.New("none of debug, info, warn, error")
+	}
+	return level, nil
+}
+
+// validate returns every fault of the values.
+func (c *Config) validate() []error {
+	var faults []error
+	check := func(ok bool, flag, format string, args ...any) {
+		if !ok {
+			faults = append(faults, settingFault(flag, format, args...))
+		}
+	}
+	_, _, err := net.SplitHostPort(c.Listen)
+	check(err == nil, "listen", "%q is not HOST:PORT, such as 127.0.0.1:5000 or :5000", c.Listen)
+	_, err = models.SQLitePath(c.DatabaseURL)
+	check(err == nil, "database-url", "it must be sqlite:PATH")
+	check(oneOf(c.Demo, "auto", "true", "false"), "demo", "%q is none of auto, true, false", c.Demo)
+	check(oneOf(c.LogFormat, "auto", "text", "json"), "log-format", "%q is none of auto, text, json", c.LogFormat)
+	check(c.AccessTTL >= 10*time.Second && c.AccessTTL <= 24*time.Hour, "access-ttl", "%v is not between 10s and 24h", c.AccessTTL)
+	check(c.Issuer != "", "issuer", "it is empty")
+	check(c.Audience != "", "audience", "it is empty")
+	check(c.PasswordMinLength >= security.LeastMinPassword && c.PasswordMinLength <= 64,
+		"password-min-length", "%d is not between %d and 64", c.PasswordMinLength, security.LeastMinPassword)
+	check(c.ShutdownTimeout > 0, "shutdown-timeout", "%v is not positive", c.ShutdownTimeout)
+	check(c.secretKey == "" || c.SecretKeyFile == "", "secret-key-file", "SHERPA_SECRET_KEY is set as well; set one of the two")
+	return faults
+}
+
+func oneOf(s string, values ...string) bool {
+	for _, v := range values {
+		if s == v {
+			return true
+		}
+	}
+	return false
+}
+
+// demo reports whether the demo user is wanted. Only a loopback address is out of the reach of strangers.
+func (c *Config) demo() bool {
+	if c.Demo != "auto" {
+		return c.Demo == "true"
+	}
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return false
+	}
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// keyRing reads the signing keys from where the settings say, or makes one beside the database.
+func (c *Config) keyRing() (security.KeyRing, error) {
+	switch {
+	case c.secretKey != "":
+		ring, err := security.ParseKeyRing(c.secretKey)
+		return ring, named("SHERPA_SECRET_KEY", err)
+	case c.SecretKeyFile != "":
+		return readKeyRing(c.SecretKeyFile)
+	}
+	return c.ownKeyRing()
+}
+
+func readKeyRing(path string) (security.KeyRing, error) {
+	text, err := os.ReadFile(path) //nolint:gosec // G304: the operator names the file
+	if err != nil {
+		return security.KeyRing{}, fmt.Errorf("signing keys: %w", err)
+	}
+	ring, err := security.ParseKeyRing(string(text))
+	return ring, named(path, err)
+}
+
+func named(source string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("signing keys in %s: %w", source, err)
+}
+
+// ownKeyRing makes the key once. A link, unlike a rename, fails when another process was first, and shows the file
+// to others only when it is whole.
+func (c *Config) ownKeyRing() (security.KeyRing, error) {
+	database, err := models.SQLitePath(c.DatabaseURL)
+	if err != nil {
+		return security.KeyRing{}, err
+	}
+	path := filepath.Join(filepath.Dir(database), "secret.key")
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		if err := writeOnce(path, security.NewKey()+"\n"); err != nil {
+			return security.KeyRing{}, fmt.Errorf("make signing key: %w", err)
+		}
+	}
+	return readKeyRing(path)
+}
+
+// writeOnce creates the file, mode 0600, with the text; a file that is there already stays.
+func writeOnce(path, text string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".secret-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) //nolint:errcheck // a stray copy is harmless: same folder, same mode
+	_, err = f.WriteString(text)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), path); !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return nil
+}

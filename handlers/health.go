@@ -1,0 +1,37 @@
+package handlers
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"sherpa/models"
+)
+
+type healthResponse struct {
+	Status string `json:"status"`
+}
+
+// Health says that the process runs: restart it when this fails.
+type Health struct{}
+
+// Get answers 200 whenever it can answer at all.
+func (Health) Get(c *gin.Context) error {
+	c.JSON(http.StatusOK, healthResponse{Status: "ok"})
+	return nil
+}
+
+// Ready says that the process can do its work: send it no requests while this fails.
+type Ready struct {
+	Store *models.Store
+}
+
+// Get answers 200 when the database answers, else 503.
+func (r Ready) Get(c *gin.Context) error {
+	if err := r.Store.Ready(c.Request.Context()); err != nil {
+		return fmt.Errorf("not ready: %w", err)
+	}
+	c.JSON(http.StatusOK, healthResponse{Status: "ok"})
+	return nil
+}

@@ -1,0 +1,145 @@
+package handlers
+
+import (
+	"errors"
+	"fmt"
+	"mime"
+	"net"
+	"net/http"
+	"reflect"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"sherpa/security"
+)
+
+// maxBody is the most bytes of a JSON body that are read.
+const maxBody = 64 << 10
+
+// PathText returns the decoded path parameter, which must be UTF-8: JSON could not give anything else back.
+func PathText(c *gin.Context, name string) (string, error) {
+	value := c.Param(name)
+	if !utf8.ValidString(value) {
+		return "", InvalidRequest(fmt.Sprintf("The part `%s` of the path is not UTF-8.", name))
+	}
+	return value, nil
+}
+
+// ReadJSON reads the body, one JSON object of at most 64 KiB, into a T. Unlike Gin's ShouldBind it takes nothing but
+// JSON, and refuses unknown and repeated members, another case and text behind the object. No error repeats a value
+// of the body, which may be a password.
+func ReadJSON[T any](c *gin.Context) (T, error) {
+	var request T
+	if err := checkMediaType(c.Request.Header); err != nil {
+		return request, err
+	}
+	body := http.MaxBytesReader(c.Writer, c.Request.Body, maxBody)
+	if err := json.UnmarshalRead(body, &request, json.RejectUnknownMembers(true)); err != nil {
+		return request, explainJSON(err)
+	}
+	return request, nil
+}
+
+func checkMediaType(h http.Header) error {
+	mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil || mediaType != "application/json" {
+		return &security.Error{Code: unsupportedMediaType, Detail: "Send the body as JSON, with the header `Content-Type: application/json`."}
+	}
+	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return &security.Error{Code: unsupportedMediaType, Detail: "Send the body without Content-Encoding."}
+	}
+	return nil
+}
+
+// explainJSON puts a failure to read a body into words of our own.
+func explainJSON(err error) error {
+	var tooLarge *http.MaxBytesError
+	var slow net.Error
+	var semantic *json.SemanticError
+	var syntactic *jsontext.SyntacticError
+	switch {
+	case errors.As(err, &tooLarge):
+		return &security.Error{Code: contentTooLarge, Detail: fmt.Sprintf("The body is larger than %d bytes.", tooLarge.Limit)}
+	case errors.As(err, &slow) && slow.Timeout():
+		return &security.Error{Code: requestTimeout, Detail: "The body did not arrive in time."}
+	case errors.As(err, &semantic):
+		return explainSemantic(semantic)
+	case errors.As(err, &syntactic):
+		return explainSyntactic(syntactic)
+	}
+	return InvalidRequest("The body could not be read to its end.")
+}
+
+func explainSemantic(err *json.SemanticError) error {
+	switch {
+	case errors.Is(err, json.ErrUnknownName):
+		return invalidMember(err.JSONPointer, "is not a member that this resource knows")
+	case err.JSONPointer == "":
+		return InvalidRequest("The body must be a JSON object.")
+	}
+	return invalidMember(err.JSONPointer, "must be "+article(err.GoType))
+}
+
+func explainSyntactic(err *jsontext.SyntacticError) error {
+	if errors.Is(err, jsontext.ErrDuplicateName) {
+		return invalidMember(err.JSONPointer, "appears more than once")
+	}
+	return InvalidRequest(fmt.Sprintf("The body is not valid JSON: look at byte %d.", err.ByteOffset))
+}
+
+// invalidMember names the member at fault; a very long name is cut.
+func invalidMember(pointer jsontext.Pointer, fault string) error {
+	const longest = 64
+	name := strings.ToValidUTF8(string(pointer), "")
+	if utf8.RuneCountInString(name) > longest {
+		name = string([]rune(name)[:longest]) + "…"
+	}
+	detail := fmt.Sprintf("`%s` %s.", strings.TrimPrefix(name, "/"), fault)
+	return InvalidRequest(detail, security.FieldError{Detail: detail, Pointer: "#" + name})
+}
+
+func article(t reflect.Type) string {
+	for t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch {
+	case t == nil:
+		return "of another type"
+	case t.Kind() == reflect.String:
+		return "a string"
+	case t.Kind() == reflect.Bool:
+		return "true or false"
+	case t.Kind() == reflect.Slice:
+		return "an array"
+	case t.Kind() == reflect.Struct, t.Kind() == reflect.Map:
+		return "an object"
+	}
+	return "a number in range"
+}
+
+// member is one member of a request body; Value is nil when it is missing or null.
+type member struct {
+	Name  string
+	Value *string
+}
+
+// require returns one error that names every member which is missing or null.
+func require(members ...member) error {
+	var details []string
+	var fields []security.FieldError
+	for _, m := range members {
+		if m.Value == nil {
+			detail := fmt.Sprintf("`%s` is required and must be a string.", m.Name)
+			details = append(details, detail)
+			fields = append(fields, security.FieldError{Detail: detail, Pointer: "#/" + m.Name})
+		}
+	}
+	if len(fields) == 0 {
+		return nil
+	}
+	return InvalidRequest(strings.Join(details, " "), fields...)
+}

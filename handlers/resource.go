@@ -1,0 +1,109 @@
+package handlers
+
+import (
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+)
+
+// A resource is a type with one or more of these methods. Whatever error a method returns is rendered as a problem.
+type (
+	getter  interface{ Get(*gin.Context) error }
+	poster  interface{ Post(*gin.Context) error }
+	putter  interface{ Put(*gin.Context) error }
+	patcher interface{ Patch(*gin.Context) error }
+	deleter interface{ Delete(*gin.Context) error }
+)
+
+// methods maps HTTP methods to handlers.
+type methods map[string]gin.HandlerFunc
+
+// resource registers the methods that the resource has at the path in the group. HEAD comes with Get; OPTIONS and
+// 405, both with a true Allow, come by themselves.
+func (a *api) resource(group *gin.RouterGroup, path string, resource any) {
+	found := methods{}
+	add := func(method string, serve func(*gin.Context) error) { found[method] = a.adapt(serve) }
+	if r, ok := resource.(getter); ok {
+		add(http.MethodGet, r.Get)
+	}
+	if r, ok := resource.(poster); ok {
+		add(http.MethodPost, r.Post)
+	}
+	if r, ok := resource.(putter); ok {
+		add(http.MethodPut, r.Put)
+	}
+	if r, ok := resource.(patcher); ok {
+		add(http.MethodPatch, r.Patch)
+	}
+	if r, ok := resource.(deleter); ok {
+		add(http.MethodDelete, r.Delete)
+	}
+	if err := checkResource(resource, found); err != nil {
+		a.faults = append(a.faults, fmt.Errorf("route %s: %w", path, err))
+	}
+	a.handle(group, path, found)
+}
+
+// checkResource finds a method that was meant to be served and would silently not be, because its signature or its
+// receiver is another one.
+func checkResource(resource any, found methods) error {
+	of := reflect.TypeOf(resource)
+	if of.Kind() != reflect.Pointer {
+		of = reflect.PointerTo(of)
+	}
+	for _, verb := range []string{"Get", "Post", "Put", "Patch", "Delete"} {
+		_, has := of.MethodByName(verb)
+		if _, serves := found[strings.ToUpper(verb)]; has && !serves {
+			return fmt.Errorf("%T.%s must be a method `%s(*gin.Context) error` of the value that is registered", resource, verb, verb)
+		}
+	}
+	if len(found) == 0 {
+		return fmt.Errorf("%T has none of the methods Get, Post, Put, Patch, Delete", resource)
+	}
+	return nil
+}
+
+// handle registers the handlers, HEAD for GET, and OPTIONS, which needs no token: a browser's preflight has none.
+func (a *api) handle(group *gin.RouterGroup, path string, handlers methods) {
+	allowed := []string{http.MethodOptions}
+	for method, handler := range handlers {
+		allowed = append(allowed, method)
+		group.Handle(method, path, handler)
+		if method == http.MethodGet {
+			allowed = append(allowed, http.MethodHead)
+			group.HEAD(path, handler)
+		}
+	}
+	slices.Sort(allowed)
+	allow := strings.Join(allowed, ", ")
+	a.engine.OPTIONS(strings.TrimSuffix(group.BasePath(), "/")+path, func(c *gin.Context) {
+		c.Header("Allow", allow)
+		c.Status(http.StatusNoContent)
+	})
+}
+
+// adapt makes a Gin handler of a method that returns an error.
+func (a *api) adapt(serve func(*gin.Context) error) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if err := serve(c); err != nil {
+			a.render.write(c, err)
+		}
+	}
+}
+
+func (a *api) noRoute(c *gin.Context) {
+	a.render.write(c, NotFound("There is no resource at this path. Log in with POST /auth, then try GET /mountain/<name>."))
+}
+
+// noMethod puts Gin's Allow into a steady order.
+func (a *api) noMethod(c *gin.Context) {
+	allowed := strings.Split(c.Writer.Header().Get("Allow"), ", ")
+	slices.Sort(allowed)
+	allow := strings.Join(allowed, ", ")
+	c.Header("Allow", allow)
+	a.render.write(c, methodRefused(c.Request.Method, allow))
+}

@@ -1,0 +1,91 @@
+// Package handlers says how the service is asked: routes, resources, middleware, and one form for every error.
+//
+// It knows HTTP and Gin. It knows no SQL and not how tokens are made. To add a resource, write a type like Mountain
+// and register it in routes.
+package handlers
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+
+	"github.com/gin-gonic/gin"
+
+	"sherpa/models"
+	"sherpa/security"
+)
+
+// Config is what New needs.
+type Config struct {
+	Store          *models.Store
+	Security       *security.Service
+	Logger         *slog.Logger
+	AccessLog      bool
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed; none by default
+}
+
+// routes is the whole API on one screen.
+func (a *api) routes() {
+	open := a.engine.Group("/")
+	protected := a.engine.Group("/", a.gate.Guard()...)
+
+	a.handle(open, "/auth", methods{http.MethodPost: a.gate.Login})
+	a.resource(open, "/healthz", Health{})
+	a.resource(open, "/readyz", Ready{Store: a.store})
+	a.resource(open, problemPath(":code"), a.problems)
+
+	a.resource(protected, "/mountain/:name", Mountain{})
+}
+
+// api is the router under construction.
+type api struct {
+	engine   *gin.Engine
+	gate     *security.Gate
+	store    *models.Store
+	render   *renderer
+	problems Problems
+	faults   []error
+}
+
+// New returns the handler of the whole service.
+func New(config Config) (*gin.Engine, error) {
+	gin.SetMode(gin.ReleaseMode)
+	a := &api{
+		engine: gin.New(),
+		store:  config.Store,
+		render: &renderer{catalogue: newCatalogue(), logger: config.Logger},
+	}
+	if err := a.prepare(config); err != nil {
+		return nil, err
+	}
+	a.routes()
+	return a.engine, errors.Join(a.faults...)
+}
+
+func (a *api) prepare(config Config) (err error) {
+	a.engine.HandleMethodNotAllowed = true
+	a.engine.RedirectTrailingSlash = false // a redirect would send a token or a password twice
+	if err := a.engine.SetTrustedProxies(texts(config.TrustedProxies)); err != nil {
+		return fmt.Errorf("trusted proxies: %w", err)
+	}
+	a.engine.Use(a.observe(config.Logger, config.AccessLog), a.recover, secureHeaders)
+	a.engine.NoRoute(a.noRoute)
+	a.engine.NoMethod(a.noMethod)
+	if a.problems, err = newProblems(a.render.catalogue); err != nil {
+		return err
+	}
+	a.gate, err = security.NewGate(config.Security, security.Wire{
+		ReadCredentials: readCredentials, WriteTokens: writeTokens, WriteError: a.render.write,
+	})
+	return err
+}
+
+func texts(prefixes []netip.Prefix) []string {
+	all := make([]string, 0, len(prefixes))
+	for _, p := range prefixes {
+		all = append(all, p.String())
+	}
+	return all
+}

@@ -1,0 +1,16 @@
+// Package models keeps what Sherpa must remember: users and their sessions.
+//
+// It holds the only SQL of the project. It knows nothing of HTTP, of tokens or of Gin; callers get
+// values of User and Session, and errors that [errors.Is] can tell apart.
+package models
+
+import "errors"
+
+var (
+	// ErrNotFound says that no row matches.
+	ErrNotFound = errors.New("not found")
+	// ErrUsernameTaken says that another user has this username already.
+	ErrUsernameTaken = errors.New("username is taken")
+	// ErrUnavailable says that the database did not carry out a statement: locked, full, read-only, gone.
+	ErrUnavailable = errors.New("database is unavailable")
+)

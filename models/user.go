@@ -1,0 +1,167 @@
+package models
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+)
+
+// User is somebody who may log in.
+type User struct {
+	ID                int64  // from 1, never given to another user; below 2^53, so that JSON numbers hold it
+	Username          string // normalised by security.NormalizeUsername
+	PasswordHash      string // PHC string
+	Roles             []string
+	CreatedAt         time.Time
+	PasswordChangedAt time.Time
+	DisabledAt        time.Time // zero while the user may log in
+}
+
+// Disabled reports whether the user is barred from logging in and from using sessions.
+func (u User) Disabled() bool { return !u.DisabledAt.IsZero() }
+
+const userColumns = `id, username, password_hash, roles, created_at, password_changed_at, disabled_at`
+
+// CreateUser stores u under a new id and returns it with that id; ErrUsernameTaken when the name is in use.
+func (s *Store) CreateUser(ctx context.Context, u User) (User, error) {
+	err := s.Transact(ctx, func(tx *sql.Tx) error {
+		id, err := nextUserID(ctx, tx)
+		if err != nil {
+			return err
+		}
+		u.ID = id
+		return insertUser(ctx, tx, u)
+	})
+	if err != nil {
+		return User{}, err
+	}
+	return u, nil
+}
+
+// nextUserID counts in a table, because the id of a deleted user must not come back in somebody else's token.
+func nextUserID(ctx context.Context, tx *sql.Tx) (int64, error) {
+	const query = `INSERT INTO counters (name, value) VALUES ('users', 1)
+		ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value`
+	var id int64
+	err := tx.QueryRowContext(ctx, query).Scan(&id)
+	return id, fail("number user", err)
+}
+
+func insertUser(ctx context.Context, tx *sql.Tx, u User) error {
+	const query = `INSERT INTO users (id, username, password_hash, roles, created_at, password_changed_at)
+		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (username) DO NOTHING`
+	result, err := tx.ExecContext(ctx, query, u.ID, u.Username, u.PasswordHash, joinRoles(u.Roles),
+		millis(u.CreatedAt), millis(u.PasswordChangedAt))
+	if err != nil {
+		return fail("create user", err)
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 1 {
+		return fail("create user", err)
+	}
+	return fmt.Errorf("create user: %w", ErrUsernameTaken)
+}
+
+// UserByName returns the user with this normalised name, or ErrNotFound.
+func (s *Store) UserByName(ctx context.Context, username string) (User, error) {
+	row := s.read.QueryRowContext(ctx, `SELECT `+userColumns+` FROM users WHERE username = $1`, username)
+	return scanUser(row)
+}
+
+// UserByID returns the user with this id, or ErrNotFound.
+func (s *Store) UserByID(ctx context.Context, id int64) (User, error) {
+	row := s.read.QueryRowContext(ctx, `SELECT `+userColumns+` FROM users WHERE id = $1`, id)
+	return scanUser(row)
+}
+
+// Users yields every user in the order of the names; an error ends the sequence.
+func (s *Store) Users(ctx context.Context) iter.Seq2[User, error] {
+	return func(yield func(User, error) bool) {
+		rows, err := s.read.QueryContext(ctx, `SELECT `+userColumns+` FROM users ORDER BY username`)
+		if err != nil {
+			yield(User{}, fail("list users", err))
+			return
+		}
+		defer rows.Close() //nolint:errcheck // nothing is lost when a finished read fails to close
+		for rows.Next() {
+			u, err := scanUser(rows)
+			if !yield(u, err) || err != nil {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(User{}, fail("list users", err))
+		}
+	}
+}
+
+// Empty reports whether there is no user yet.
+func (s *Store) Empty(ctx context.Context) (bool, error) {
+	var some bool
+	err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM users)`).Scan(&some)
+	return !some, fail("look for users", err)
+}
+
+// SetPassword replaces the password hash of the user and ends the user's sessions with reason; ErrNotFound when
+// there is no such user.
+func (s *Store) SetPassword(ctx context.Context, userID int64, hash string, at time.Time) error {
+	const query = `UPDATE users SET password_hash = $1, password_changed_at = $2 WHERE id = $3`
+	return s.Transact(ctx, func(tx *sql.Tx) error {
+		if err := execOne(ctx, tx, "set password", query, hash, millis(at), userID); err != nil {
+			return err
+		}
+		return endSessions(ctx, tx, userID, EndedByPasswordChange, at)
+	})
+}
+
+// RehashPassword replaces the hash by a stronger one of the same password. It changes nothing when the hash is
+// no longer old, so that a password set in between stays.
+func (s *Store) RehashPassword(ctx context.Context, userID int64, old, hash string) error {
+	const query = `UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3`
+	_, err := s.write.ExecContext(ctx, query, hash, userID, old)
+	return fail("rehash password", err)
+}
+
+// DisableUser bars the user from now on and ends the user's sessions; a second call keeps the first time.
+func (s *Store) DisableUser(ctx context.Context, userID int64, at time.Time) error {
+	const query = `UPDATE users SET disabled_at = COALESCE(disabled_at, $1) WHERE id = $2`
+	return s.Transact(ctx, func(tx *sql.Tx) error {
+		if err := execOne(ctx, tx, "disable user", query, millis(at), userID); err != nil {
+			return err
+		}
+		return endSessions(ctx, tx, userID, EndedByDisable, at)
+	})
+}
+
+// EnableUser lets the user log in again. Sessions that ended stay ended.
+func (s *Store) EnableUser(ctx context.Context, userID int64) error {
+	return execOne(ctx, s.write, "enable user", `UPDATE users SET disabled_at = NULL WHERE id = $1`, userID)
+}
+
+// DeleteUser removes the user and the user's sessions.
+func (s *Store) DeleteUser(ctx context.Context, userID int64) error {
+	return execOne(ctx, s.write, "delete user", `DELETE FROM users WHERE id = $1`, userID)
+}
+
+func scanUser(row interface{ Scan(...any) error }) (User, error) {
+	var (
+		u                User
+		roles            string
+		created, changed int64
+		disabled         sql.NullInt64
+	)
+	err := row.Scan(&u.ID, &u.Username, &u.PasswordHash, &roles, &created, &changed, &disabled)
+	if err != nil {
+		return User{}, fail("read user", err)
+	}
+	u.Roles = splitRoles(roles)
+	u.CreatedAt, u.PasswordChangedAt, u.DisabledAt = fromMillis(created), fromMillis(changed), fromNullMillis(disabled)
+	return u, nil
+}
+
+// Roles are kept in one column, separated by blanks, which no role name contains.
+func joinRoles(roles []string) string { return strings.Join(roles, " ") }
+
+func splitRoles(text string) []string { return strings.Fields(text) }

@@ -1,0 +1,105 @@
+package security
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"sherpa/models"
+)
+
+// Authenticate returns the user who has this username and password: the tutorial's authenticate(username,
+// password). For an unknown, a disabled and a wrong-password user alike, the error is *Error with code
+// invalid_credentials, after one password hash.
+func (s *Service) Authenticate(ctx context.Context, username, password string) (models.User, error) {
+	user, err := s.candidate(ctx, username)
+	if errors.Is(err, models.ErrNotFound) {
+		return models.User{}, errors.Join(s.Hasher.VerifyNobody(ctx, password), refuseCredentials("unknown user"))
+	}
+	if err != nil {
+		return models.User{}, err
+	}
+	normal, err := normalizePassword(password)
+	if err != nil {
+		return models.User{}, errors.Join(s.Hasher.VerifyNobody(ctx, password), refuseCredentials("impossible password"))
+	}
+	ok, weak, err := s.Hasher.Verify(ctx, user.PasswordHash, normal)
+	switch {
+	case err != nil:
+		return models.User{}, fmt.Errorf("check password: %w", err)
+	case !ok:
+		return models.User{}, refuseCredentials("wrong password")
+	case user.Disabled():
+		return models.User{}, refuseCredentials("disabled user")
+	}
+	if weak {
+		s.strengthen(ctx, user, normal)
+	}
+	return user, nil
+}
+
+// candidate looks the user up; a username that nobody can have is one that nobody has.
+func (s *Service) candidate(ctx context.Context, username string) (models.User, error) {
+	name, err := NormalizeUsername(username)
+	if err != nil {
+		return models.User{}, fmt.Errorf("%w: %w", models.ErrNotFound, err)
+	}
+	return s.Store.UserByName(ctx, name)
+}
+
+// refuseCredentials gives every caller the same answer; only the log learns the reason.
+func refuseCredentials(reason string) error {
+	return &Error{
+		Code: InvalidCredentials, Err: errors.New(reason),
+		Detail: "The username or the password is wrong, or the user may not log in.",
+	}
+}
+
+// strengthen replaces a hash made with weaker parameters. The login succeeds without it, so a failure is only
+// logged; the next login tries again.
+func (s *Service) strengthen(ctx context.Context, user models.User, password string) {
+	hash, err := s.Hasher.Hash(ctx, password)
+	if err == nil {
+		err = s.Store.RehashPassword(ctx, user.ID, user.PasswordHash, hash)
+	}
+	if err != nil {
+		s.Logger.WarnContext(ctx, "rehash password", "user_id", user.ID, "error", err)
+	}
+}
+
+// StartSession starts a session for a user who has just proven who they are.
+func (s *Service) StartSession(ctx context.Context, user models.User) (models.Session, error) {
+	session := models.Session{ID: newID(), UserID: user.ID, CreatedAt: s.Now()}
+	err := s.Store.CreateSession(ctx, session)
+	if errors.Is(err, models.ErrNotFound) {
+		return models.Session{}, refuseCredentials("disabled or deleted while logging in")
+	}
+	return session, err
+}
+
+// Identity returns the principal that verified claims name, as the database has it now: the tutorial's
+// identity(payload). The error is *Error: token_invalid, token_expired or session_ended; or it wraps
+// models.ErrUnavailable, and then nobody may pass.
+func (s *Service) Identity(ctx context.Context, claims Claims) (Principal, error) {
+	if err := claims.check(s.Settings, s.Now()); err != nil {
+		return Principal{}, err
+	}
+	session, user, err := s.Store.SessionWithUser(ctx, claims.SessionID)
+	switch {
+	case errors.Is(err, models.ErrNotFound):
+		return Principal{}, sessionEnded("no longer exists")
+	case err != nil:
+		return Principal{}, fmt.Errorf("identify: %w", err)
+	case user.ID != claims.Identity:
+		return Principal{}, tokenFault("its session belongs to another user")
+	case user.Disabled():
+		return Principal{}, sessionEnded(string(models.EndedByDisable))
+	case session.Ended():
+		return Principal{}, sessionEnded(string(session.EndedReason))
+	}
+	return Principal{UserID: user.ID, Username: user.Username, Roles: user.Roles, SessionID: session.ID}, nil
+}
+
+func sessionEnded(reason string) error {
+	return &Error{Code: SessionEnded, Detail: fmt.Sprintf("The session of this token has ended (%s). Log in again with POST /auth.", reason)}
+}

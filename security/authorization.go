@@ -1,0 +1,62 @@
+package security
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Schemes under which an access token is accepted, whatever their case (RFC 9110, section 11.1): today's name and
+// the tutorial's.
+const (
+	SchemeBearer = "Bearer"
+	SchemeJWT    = "JWT"
+)
+
+// ParseAuthorization returns the scheme and the token in the values of the Authorization header of one request.
+// The error is *Error: token_missing, token_invalid, or invalid_authorization when there are two headers, because
+// two programs in a row might each believe another one.
+func ParseAuthorization(values []string) (scheme, token string, err error) {
+	if len(values) > 1 {
+		return "", "", &Error{Code: InvalidAuthorization, Detail: "Send one Authorization header; there were several."}
+	}
+	if len(values) == 0 || strings.Trim(values[0], " \t") == "" {
+		return "", "", missingToken("The request has no Authorization header")
+	}
+	scheme, rest, _ := strings.Cut(strings.Trim(values[0], " \t"), " ")
+	scheme, known := canonicalScheme(scheme)
+	if !known {
+		return "", "", missingToken(fmt.Sprintf("The scheme of the Authorization header was %s", quoteScheme(scheme)))
+	}
+	token = strings.Trim(rest, " \t")
+	if token == "" {
+		return scheme, "", missingToken("The Authorization header has no token behind the scheme")
+	}
+	if strings.ContainsAny(token, " \t,") {
+		return scheme, "", tokenFault("there is more than one word behind the scheme")
+	}
+	return scheme, token, nil
+}
+
+func canonicalScheme(scheme string) (string, bool) {
+	switch {
+	case strings.EqualFold(scheme, SchemeBearer):
+		return SchemeBearer, true
+	case strings.EqualFold(scheme, SchemeJWT):
+		return SchemeJWT, true
+	}
+	return scheme, false
+}
+
+// quoteScheme repeats only what looks like a scheme: the first word may be a credential sent without one.
+func quoteScheme(scheme string) string {
+	if len(scheme) > 12 || strings.ContainsFunc(scheme, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '-'
+	}) {
+		return "missing or unknown"
+	}
+	return "`" + scheme + "`"
+}
+
+func missingToken(what string) *Error {
+	return &Error{Code: TokenMissing, Detail: what + ". Send `Authorization: Bearer <token>`, with a token from POST /auth."}
+}

@@ -1,0 +1,105 @@
+package security
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// minKey is the least size of a key for HS256 in bytes (RFC 7518, section 3.2).
+const minKey = 32
+
+// minKeyVariety is how many different bytes a key must have; 32 random base64 characters have fewer than 10
+// about once in 10^13 draws.
+const minKeyVariety = 10
+
+// KeyRing holds the secrets that sign access tokens: the first signs, all verify. Putting a new key in front and
+// keeping the old one until its last token has expired changes the key without logging anyone out.
+type KeyRing struct {
+	keys [][]byte
+}
+
+// NewKey returns a fresh secret of 256 random bits, as 43 characters that survive a shell, a file and a header.
+func NewKey() string {
+	raw := make([]byte, minKey)
+	_, _ = rand.Read(raw) // never fails: crypto/rand ends the process instead
+	return base64.RawURLEncoding.EncodeToString(raw)
+}
+
+// ParseKeyRing reads keys separated by commas or line ends. It refuses a missing, short, repetitive or sample key,
+// because whoever guesses the key can be anyone. No error repeats any part of a key.
+func ParseKeyRing(text string) (KeyRing, error) {
+	var ring KeyRing
+	var faults []error
+	for _, part := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
+		key := strings.TrimSpace(part)
+		if key == "" {
+			continue
+		}
+		ring.keys = append(ring.keys, []byte(key))
+		if err := checkKey(key); err != nil {
+			faults = append(faults, fmt.Errorf("key %d: %w", len(ring.keys), err))
+		}
+	}
+	if len(ring.keys) == 0 {
+		return KeyRing{}, errors.New("there is no key; make one with: sherpa key new")
+	}
+	if len(faults) > 0 {
+		return KeyRing{}, errors.Join(faults...)
+	}
+	return ring, nil
+}
+
+func checkKey(key string) error {
+	switch {
+	case len(key) < minKey:
+		return fmt.Errorf("has %d bytes and needs %d or more; make one with: sherpa key new", len(key), minKey)
+	case isSample(key):
+		return errors.New("looks like a sample, which everybody knows; make one with: sherpa key new")
+	case variety(key) < minKeyVariety:
+		return errors.New("repeats too few characters; make one with: sherpa key new")
+	}
+	return nil
+}
+
+// isSample knows the words of keys that stand in tutorials and templates.
+func isSample(key string) bool {
+	words := []string{
+		"changeme", "replaceme", "yoursecret", "supersecret", "topsecret", "secretkey", "mysecret", "example",
+		"sherpasecret", "sherpakey", "password", "placeholder", "insecure", "notasecret", "0123456789", "abcdefgh",
+	}
+	plain := strings.NewReplacer("-", "", "_", "", " ", "", ".", "").Replace(strings.ToLower(key))
+	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(plain, w) })
+}
+
+func variety(key string) int {
+	sorted := []byte(key)
+	slices.Sort(sorted)
+	return len(slices.Compact(sorted))
+}
+
+// signing returns the key that signs.
+func (r KeyRing) signing() []byte { return r.keys[0] }
+
+// find returns the key that made this HMAC-SHA256 of message, or false.
+func (r KeyRing) find(message string, sum []byte) ([]byte, bool) {
+	for _, key := range r.keys {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(message))
+		if hmac.Equal(mac.Sum(nil), sum) {
+			return key, true
+		}
+	}
+	return nil, false
+}
+
+// String hides the keys from logs and error messages.
+func (r KeyRing) String() string { return fmt.Sprintf("%d signing keys", len(r.keys)) }
+
+// GoString hides the keys from %#v.
+func (r KeyRing) GoString() string { return r.String() }

@@ -1,0 +1,25 @@
+package security
+
+import (
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"golang.org/x/text/secure/precis"
+)
+
+const maxUsername = 64
+
+// NormalizeUsername returns the one form under which a username is kept and looked up: the PRECIS profile
+// UsernameCaseMapped (RFC 8265, section 3.3), at most 64 characters. Names that look the same compare the same;
+// blanks and control characters are refused.
+func NormalizeUsername(username string) (string, error) {
+	if utf8.RuneCountInString(username) > maxUsername {
+		return "", fmt.Errorf("a username has at most %d characters", maxUsername)
+	}
+	name, err := precis.UsernameCaseMapped.String(username)
+	if err != nil {
+		return "", errors.New("a username is made of letters, digits and punctuation, without blanks")
+	}
+	return name, nil
+}

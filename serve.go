@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"sherpa/handlers"
+	"sherpa/models"
+	"sherpa/security"
+)
+
+type serveCommand struct{}
+
+// Run serves until ctx ends, then lets the requests under way finish.
+func (serveCommand) Run(ctx context.Context, config *Config, std streams) (err error) {
+	logger := newLogger(config, std.out)
+	store, err := openStore(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	handler, err := newHandler(config, store, logger)
+	if err != nil {
+		return err
+	}
+	listener, err := listen(ctx, config.Listen)
+	if err != nil {
+		return err
+	}
+	if err := firstRun(ctx, config, store, logger, std.err); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	logger.InfoContext(ctx, "sherpa is listening", "url", "http://"+listener.Addr().String(), "database", store.Path())
+	return serve(ctx, handlers.NewServer(handler, logger), listener, config.ShutdownTimeout, logger)
+}
+
+func openStore(ctx context.Context, config *Config) (*models.Store, error) {
+	return models.Open(ctx, config.DatabaseURL)
+}
+
+func newHandler(config *Config, store *models.Store, logger *slog.Logger) (http.Handler, error) {
+	keys, err := config.keyRing()
+	if err != nil {
+		return nil, err
+	}
+	service := &security.Service{
+		Store:    store,
+		Hasher:   security.NewHasher(security.DefaultHashParams()),
+		Keys:     keys,
+		Settings: security.Settings{Issuer: config.Issuer, Audience: config.Audience, AccessTTL: config.AccessTTL},
+		Logger:   logger,
+		Now:      time.Now,
+	}
+	return handlers.New(handlers.Config{
+		Store: store, Security: service, Logger: logger,
+		AccessLog: bool(config.AccessLog), TrustedProxies: config.TrustedProxies,
+	})
+}
+
+func newAccounts(config *Config, store *models.Store) *security.Accounts {
+	return &security.Accounts{
+		Store:  store,
+		Hasher: security.NewHasher(security.DefaultHashParams()),
+		Policy: security.PasswordPolicy{MinLength: config.PasswordMinLength},
+		Now:    time.Now,
+	}
+}
+
+// listen comes before the first user is made: a start that fails must not have printed a password that counts.
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("another program listens on %s; choose another address with --listen HOST:PORT", address)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	return handlers.Listen(listener), nil
+}
+
+// firstRun tells the operator how to log in for the first time. A generated password goes to the terminal, once, and
+// never through the logger.
+func firstRun(ctx context.Context, config *Config, store *models.Store, logger *slog.Logger, terminal io.Writer) error {
+	first, created, err := newAccounts(config, store).FirstRun(ctx, config.demo())
+	switch {
+	case errors.Is(err, security.ErrDemoUser):
+		return fmt.Errorf("%w: remove it with `sherpa user delete %s`, or allow it with SHERPA_DEMO=true", err, security.DemoUsername)
+	case err != nil:
+		return err
+	case created && config.demo():
+		logger.WarnContext(ctx, "DEMO: created the user sherpa with the password everest, which everybody knows; never let strangers reach this server")
+	case created:
+		_, err = fmt.Fprintf(terminal, "Created the first user. This password is shown once:\n  username: %s\n  password: %s\n", first.Username, first.Password)
+	}
+	return err
+}
+
+// serve returns when the server has stopped: nil after a shutdown in time.
+func serve(ctx context.Context, server *http.Server, listener net.Listener, grace time.Duration, logger *slog.Logger) error {
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Serve(listener) }()
+	select {
+	case err := <-stopped:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	logger.InfoContext(ctx, "sherpa is stopping")
+	grant, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if err := server.Shutdown(grant); err != nil {
+		return errors.Join(fmt.Errorf("requests were cut off after %v: %w", grace, err), server.Close())
+	}
+	return nil
+}
+
+func newLogger(config *Config, out io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: config.LogLevel}
+	if config.LogFormat == "text" || config.LogFormat == "auto" && isTerminal(out) {
+		return slog.New(slog.NewTextHandler(out, options))
+	}
+	return slog.New(slog.NewJSONHandler(out, options))
+}
+
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // G115: a file descriptor is small
+}
+
+type healthcheckCommand struct{}
+
+// Run fails unless the server on this machine answers.
+func (healthcheckCommand) Run(ctx context.Context, config *Config) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+reachable(config.Listen)+"/healthz", nil)
+	if err != nil {
+		return fmt.Errorf("health check: %w", err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("health check: %w", err)
+	}
+	defer response.Body.Close() //nolint:errcheck // only the status matters
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("health check: status %d", response.StatusCode)
+	}
+	return nil
+}
+
+// reachable turns an address to listen on into one to connect to.
+func reachable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}
