@@ -58,7 +58,8 @@ func (r *renderer) write(c *gin.Context, err error) {
 		c.Header("Retry-After", strconv.Itoa(seconds(refusal.RetryAfter)))
 	}
 	c.Header("Content-Type", problemMediaType)
-	c.AbortWithStatusJSON(kind.Status, Problem{
+	c.Abort()
+	c.PureJSON(kind.Status, Problem{
 		Type: problemPath(refusal.Code), Title: kind.Title, Status: kind.Status, Detail: refusal.Detail,
 		Code: refusal.Code, RequestID: c.GetString(keyRequestID), Errors: refusal.Fields,
 	})

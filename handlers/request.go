@@ -3,6 +3,7 @@ package handlers
 import (
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net"
 	"net/http"
@@ -37,11 +38,26 @@ func ReadJSON[T any](c *gin.Context) (T, error) {
 	if err := checkMediaType(c.Request.Header); err != nil {
 		return request, err
 	}
-	body := http.MaxBytesReader(c.Writer, c.Request.Body, maxBody)
-	if err := json.UnmarshalRead(body, &request, json.RejectUnknownMembers(true)); err != nil {
+	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxBody))
+	if err != nil {
+		return request, explainRead(err)
+	}
+	if err := json.Unmarshal(body, &request, json.RejectUnknownMembers(true)); err != nil {
 		return request, explainJSON(err)
 	}
 	return request, nil
+}
+
+func explainRead(err error) error {
+	var tooLarge *http.MaxBytesError
+	var slow net.Error
+	switch {
+	case errors.As(err, &tooLarge):
+		return &security.Error{Code: contentTooLarge, Detail: fmt.Sprintf("The body is larger than %d bytes.", tooLarge.Limit)}
+	case errors.As(err, &slow) && slow.Timeout():
+		return &security.Error{Code: requestTimeout, Detail: "The body did not arrive in time."}
+	}
+	return InvalidRequest("The body could not be read to its end.")
 }
 
 func checkMediaType(h http.Header) error {
@@ -55,23 +71,17 @@ func checkMediaType(h http.Header) error {
 	return nil
 }
 
-// explainJSON puts a failure to read a body into words of our own.
+// explainJSON puts the reason why a body is not the wanted object into words of our own.
 func explainJSON(err error) error {
-	var tooLarge *http.MaxBytesError
-	var slow net.Error
 	var semantic *json.SemanticError
 	var syntactic *jsontext.SyntacticError
 	switch {
-	case errors.As(err, &tooLarge):
-		return &security.Error{Code: contentTooLarge, Detail: fmt.Sprintf("The body is larger than %d bytes.", tooLarge.Limit)}
-	case errors.As(err, &slow) && slow.Timeout():
-		return &security.Error{Code: requestTimeout, Detail: "The body did not arrive in time."}
 	case errors.As(err, &semantic):
 		return explainSemantic(semantic)
 	case errors.As(err, &syntactic):
 		return explainSyntactic(syntactic)
 	}
-	return InvalidRequest("The body could not be read to its end.")
+	return InvalidRequest("The body is not what this resource takes.")
 }
 
 func explainSemantic(err *json.SemanticError) error {
