@@ -48,7 +48,11 @@ type renderer struct {
 // write answers the request with the problem that err is.
 func (r *renderer) write(c *gin.Context, err error) {
 	refusal := translate(err)
-	kind := r.catalogue[refusal.Code]
+	kind, known := r.catalogue[refusal.Code]
+	if !known {
+		refusal = unexpected()
+		kind = r.catalogue[refusal.Code]
+	}
 	r.log(c, kind.Status, refusal, err)
 	if c.Writer.Written() {
 		panic(http.ErrAbortHandler) // half an answer must not pass for a whole one
@@ -79,6 +83,10 @@ func translate(err error) *security.Error {
 	case errors.Is(err, models.ErrNotFound):
 		return NotFound("There is nothing of this name.")
 	}
+	return unexpected()
+}
+
+func unexpected() *security.Error {
 	return &security.Error{
 		Code:   internalError,
 		Detail: "Something went wrong on our side. Its cause is in the log under this request_id.",

@@ -26,11 +26,8 @@ type Config struct {
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed; none by default
 }
 
-// routes is the whole API on one screen.
-func (a *api) routes() {
-	open := a.engine.Group("/")
-	protected := a.engine.Group("/", a.gate.Guard()...)
-
+// routes is the whole API on one screen: open to everybody, or protected, where only a principal passes.
+func (a *api) routes(open, protected *gin.RouterGroup) {
 	a.handle(open, "/auth", methods{http.MethodPost: a.gate.Login})
 	a.resource(open, "/healthz", Health{})
 	a.resource(open, "/readyz", Ready{Store: a.store})
@@ -51,6 +48,10 @@ type api struct {
 
 // New returns the handler of the whole service.
 func New(config Config) (*gin.Engine, error) {
+	return build(config, (*api).routes)
+}
+
+func build(config Config, routes func(a *api, open, protected *gin.RouterGroup)) (*gin.Engine, error) {
 	gin.SetMode(gin.ReleaseMode)
 	a := &api{
 		engine: gin.New(),
@@ -60,7 +61,7 @@ func New(config Config) (*gin.Engine, error) {
 	if err := a.prepare(config); err != nil {
 		return nil, err
 	}
-	a.routes()
+	routes(a, a.engine.Group("/"), a.engine.Group("/", a.gate.Guard()...))
 	return a.engine, errors.Join(a.faults...)
 }
 

@@ -1,7 +1,6 @@
 package security
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -53,7 +52,7 @@ type Gate struct {
 	jwt     *ginjwt.GinJWTMiddleware
 }
 
-// NewGate wires gin-jwt to the service. What is set here closes gin-jwt's traps; each has its test in gate_test.go.
+// NewGate wires gin-jwt to the service. What is set here closes gin-jwt's traps; each has its test in handlers/gate_test.go.
 func NewGate(service *Service, wire Wire) (*Gate, error) {
 	if len(service.Keys.keys) == 0 {
 		return nil, errors.New("gate: no signing key") // gin-jwt would sign with an empty one
@@ -157,14 +156,11 @@ func (g *Gate) authenticate(c *gin.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return g.start(ctx, user)
-}
-
-func (g *Gate) start(ctx context.Context, user models.User) (any, error) {
 	session, err := g.service.StartSession(ctx, user)
 	if err != nil {
 		return nil, err
 	}
+	c.Set(keyPrincipal, &Principal{UserID: user.ID, Username: user.Username, Roles: user.Roles, SessionID: session.ID})
 	return &Login{User: user, Session: session}, nil
 }
 

@@ -1,0 +1,309 @@
+package handlers_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"sherpa/handlers"
+	"sherpa/models"
+	"sherpa/security"
+)
+
+func dropSessions(t *testing.T) func(*sql.Tx) error {
+	return func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(t.Context(), `DROP TABLE sessions`)
+		return err
+	}
+}
+
+func setCounter(t *testing.T, value int64) func(*sql.Tx) error {
+	return func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(t.Context(), `UPDATE counters SET value = $1`, value)
+		return err
+	}
+}
+
+type panicking struct{}
+
+func (panicking) Get(*gin.Context) error { panic("the secret cause") }
+
+type halfway struct{}
+
+func (halfway) Get(c *gin.Context) error {
+	c.String(http.StatusOK, "half")
+	panic("in the middle")
+}
+
+type failing struct{ err error }
+
+func (f failing) Get(*gin.Context) error { return f.err }
+
+func TestPanicBecomesAProblem(t *testing.T) {
+	t.Parallel()
+	s := newServerWith(t, []handlers.TestRoute{{Path: "/panic", Resource: panicking{}, Open: true}})
+	a := s.do("GET", "/panic", "")
+	p := a.problem(t)
+	if a.status != 500 || p.Code != "internal_error" || strings.Contains(a.body, "secret") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if log := s.log.String(); !strings.Contains(log, "the secret cause") || !strings.Contains(log, p.RequestID) {
+		t.Error("the log has no cause under the request id")
+	}
+	if a := s.do("GET", "/healthz", ""); a.status != 200 {
+		t.Error("the server did not survive")
+	}
+}
+
+func TestPanicInTheMiddleOfAnAnswerCutsTheConnection(t *testing.T) {
+	t.Parallel()
+	s := newServerWith(t, []handlers.TestRoute{{Path: "/half", Resource: halfway{}, Open: true}})
+	response, err := http.Get(s.url + "/half") //nolint:noctx // a test
+	if err == nil {
+		defer response.Body.Close()
+		buffer := make([]byte, 10)
+		for err == nil {
+			_, err = response.Body.Read(buffer)
+		}
+	}
+	if err == nil || err.Error() == "EOF" {
+		t.Errorf("half an answer passed for a whole one: %v", err)
+	}
+}
+
+func TestErrorsOfResources(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		err    error
+		status int
+		code   string
+	}{
+		{"not found", fmt.Errorf("read: %w", models.ErrNotFound), 404, "not_found"},
+		{"own not found", handlers.NotFound("No such peak."), 404, "not_found"},
+		{"invalid", handlers.InvalidRequest("Too high."), 400, "invalid_request"},
+		{"database", fmt.Errorf("read: %w", models.ErrUnavailable), 503, "unavailable"},
+		{"deadline", context.DeadlineExceeded, 503, "unavailable"},
+		{"unknown", errors.New("pq: secret table"), 500, "internal_error"},
+		{"overloaded", &security.Error{Code: security.Overloaded, Detail: "Wait.", RetryAfter: 1200 * time.Millisecond}, 503, "overloaded"},
+		{"code nobody knows", &security.Error{Code: "typo", Detail: "x"}, 500, "internal_error"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newServerWith(t, []handlers.TestRoute{{Path: "/failing", Resource: failing{tt.err}, Open: true}})
+			a := s.do("GET", "/failing", "")
+			if p := a.problem(t); a.status != tt.status || string(p.Code) != tt.code {
+				t.Errorf("got %d %s", a.status, a.body)
+			}
+			if strings.Contains(a.body, "secret") {
+				t.Error("the cause was sent")
+			}
+			if tt.name == "overloaded" && a.header.Get("Retry-After") != "2" {
+				t.Errorf("Retry-After %q must be rounded up", a.header.Get("Retry-After"))
+			}
+		})
+	}
+}
+
+type noMethods struct{}
+
+type wrongSignature struct{}
+
+func (wrongSignature) Get(*gin.Context) {}
+
+type pointerReceiver struct{}
+
+func (*pointerReceiver) Post(*gin.Context) error { return nil }
+
+func TestResourceThatWouldNotBeServedIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for name, tt := range map[string]struct {
+		resource any
+		fault    string
+	}{
+		"no method":        {noMethods{}, "has none of the methods"},
+		"wrong signature":  {wrongSignature{}, "Get must be a method"},
+		"pointer receiver": {pointerReceiver{}, "Post must be a method"},
+	} {
+		config := handlers.Config{Store: s.store, Security: s.service, Logger: s.service.Logger}
+		_, err := handlers.NewWith(config, handlers.TestRoute{Path: "/x", Resource: tt.resource})
+		if err == nil || !strings.Contains(err.Error(), tt.fault) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+type every struct{}
+
+func (every) Get(c *gin.Context) error    { c.Status(200); return nil }
+func (every) Post(c *gin.Context) error   { c.Status(201); return nil }
+func (every) Put(c *gin.Context) error    { c.Status(200); return nil }
+func (every) Patch(c *gin.Context) error  { c.Status(200); return nil }
+func (every) Delete(c *gin.Context) error { c.Status(204); return nil }
+
+func TestResourceServesTheMethodsItHas(t *testing.T) {
+	t.Parallel()
+	s := newServerWith(t, []handlers.TestRoute{{Path: "/every", Resource: every{}, Open: true}})
+	for method, status := range map[string]int{"GET": 200, "HEAD": 200, "POST": 201, "PUT": 200, "PATCH": 200, "DELETE": 204, "OPTIONS": 204} {
+		if a := s.do(method, "/every", ""); a.status != status {
+			t.Errorf("%s: %d", method, a.status)
+		}
+	}
+	if allow := s.do("TRACE", "/every", "").header.Get("Allow"); allow != "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT" {
+		t.Errorf("Allow %q", allow)
+	}
+}
+
+func TestRefusalsOfNetHTTPAreProblems(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	tests := []struct{ name, request, status, code string }{
+		{"broken escape", "GET /mountain/%zz HTTP/1.1\r\nHost: x\r\n\r\n", "400 Bad Request", "invalid_request"},
+		{"no HTTP at all", "hello\r\n\r\n", "400 Bad Request", "invalid_request"},
+		{"no host", "GET / HTTP/1.1\r\n\r\n", "400 Bad Request", "invalid_request"},
+		{"headers too large", "GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("a", 20<<10) + "\r\n\r\n", "431 Request Header Fields Too Large", "header_fields_too_large"},
+		{"unknown transfer encoding", "POST /auth HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", "501 Not Implemented", "not_implemented"},
+		{"HTTP/3.0", "GET / HTTP/3.0\r\nHost: x\r\n\r\n", "505 HTTP Version Not Supported", "http_version_not_supported"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			reply := s.raw(tt.request)
+			for _, part := range []string{"HTTP/1.1 " + tt.status + "\r\n", "Content-Type: " + problemType, `"code":"` + tt.code + `"`} {
+				if !strings.Contains(reply, part) {
+					t.Errorf("no %q in %q", part, reply)
+				}
+			}
+		})
+	}
+}
+
+func TestOrdinaryAnswersAreNotRewritten(t *testing.T) {
+	t.Parallel()
+	const raw = "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
+	for name, text := range map[string]string{
+		"success":           "HTTP/1.1 200 OK" + raw,
+		"handler's refusal": "HTTP/1.1 400 Bad Request\r\nDate: x\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nx",
+		"quoted in a body":  "HTTP/1.1 404 Not Found\r\nDate: x\r\n\r\nHTTP/1.1 400 Bad Request" + raw,
+		"short":             "HTTP/1.1 4",
+		"empty":             "",
+	} {
+		if status, ok := handlers.RawRefusal([]byte(text)); ok {
+			t.Errorf("%s was taken for a refusal with status %d", name, status)
+		}
+	}
+}
+
+func TestSlowHeadersAreCutOff(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for the real header timeout of 5 s")
+	}
+	t.Parallel()
+	s := newServer(t)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = conn.Read(make([]byte, 1))
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		t.Error("the connection is still open after 10 s")
+	}
+}
+
+// TestHashingIsBounded fills every slot and every place in the queue, and then asks for one hash more.
+func TestHashingIsBounded(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.service.Hasher = security.NewHasher(security.HashParams{MemoryKiB: 19456, Time: 2, Threads: 1})
+	var wg sync.WaitGroup
+	answers := make(chan answer, 200)
+	for range cap(answers) {
+		wg.Go(func() { answers <- s.post("/auth", credentials("nobody", "x")) })
+	}
+	wg.Wait()
+	close(answers)
+	statuses := map[int]int{}
+	for a := range answers {
+		statuses[a.status]++
+		if a.status == 503 && (a.problem(t).Code != "overloaded" || a.header.Get("Retry-After") != "1") {
+			t.Errorf("%v %s", a.header, a.body)
+		}
+	}
+	if statuses[503] == 0 || statuses[401] < runtime.GOMAXPROCS(0) || statuses[401]+statuses[503] != cap(answers) {
+		t.Errorf("statuses %v", statuses)
+	}
+}
+
+func TestForwardedForIsBelievedFromTrustedProxiesOnly(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		change []func(*handlers.Config)
+		client string
+	}{
+		"no proxy":      {nil, "127.0.0.1"},
+		"another proxy": {[]func(*handlers.Config){trust("10.0.0.0/8")}, "127.0.0.1"},
+		"this proxy":    {[]func(*handlers.Config){trust("127.0.0.0/8")}, "203.0.113.9"},
+	} {
+		s := newServer(t, tt.change...)
+		s.do("GET", "/healthz", "", "X-Forwarded-For: 203.0.113.9")
+		if log := s.waitForLog(`"route":"/healthz"`); !strings.Contains(log, `"client":"`+tt.client+`"`) {
+			t.Errorf("%s: %s", name, log)
+		}
+	}
+}
+
+// waitForLog returns the log once it has the text: the line of a request is written after its answer.
+func (s *server) waitForLog(text string) string {
+	s.t.Helper()
+	for range 1000 {
+		if log := s.log.String(); strings.Contains(log, text) {
+			return log
+		}
+		time.Sleep(time.Millisecond)
+	}
+	s.t.Fatalf("the log never had %s:\n%s", text, s.log.String())
+	return ""
+}
+
+func TestLogHasNoSecret(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	token := s.login(username, password)
+	s.mountain(token)
+	s.mountain(token + "x")
+	s.post("/auth", credentials(username, "a wrong secret"))
+	s.post("/auth", credentials("name\nlevel=ERROR", "a wrong secret"))
+	s.post("/auth", `{"username":"sherpa","password":4711}`)
+	s.do("GET", "/mountain/x?access_token="+token, "")
+	s.do("GET", "/healthz", "")
+	log := s.waitForLog(`"route":"/healthz"`)
+	for _, secret := range []string{token, strings.Split(token, ".")[2], password, "a wrong secret", "4711", signingKey} {
+		if strings.Contains(log, secret) {
+			t.Errorf("the log has %q", secret)
+		}
+	}
+	for _, wanted := range []string{`"route":"/auth","status":200`, `"user_id":1`, `"route":"/mountain/:name"`, `"code":"invalid_credentials"`, "wrong password"} {
+		if !strings.Contains(log, wanted) {
+			t.Errorf("the log lacks %s:\n%s", wanted, log)
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package handlers_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestCredentialsByRoute says for every registered route what each kind of credential gets. A route that is missing
+// here, or that is here and no longer registered, fails.
+func TestCredentialsByRoute(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.addUser("ada", "an analytical engine", "admin")
+	columns := []string{"none", "rubbish", "expired", "ended", "user", "admin"}
+	all := func(status int) []int { return slices.Repeat([]int{status}, len(columns)) }
+	protected := []int{401, 401, 401, 401, 200, 200}
+	matrix := map[string][]int{
+		"POST /auth":              all(200), // with the right body: a token in the header changes nothing
+		"OPTIONS /auth":           all(204),
+		"GET /healthz":            all(200),
+		"HEAD /healthz":           all(200),
+		"OPTIONS /healthz":        all(204),
+		"GET /readyz":             all(200),
+		"HEAD /readyz":            all(200),
+		"OPTIONS /readyz":         all(204),
+		"GET /problems/:code":     all(200),
+		"HEAD /problems/:code":    all(200),
+		"OPTIONS /problems/:code": all(204),
+		"GET /mountain/:name":     protected,
+		"HEAD /mountain/:name":    protected,
+		"OPTIONS /mountain/:name": all(204),
+	}
+	var routes []string
+	for _, route := range s.router.Routes() {
+		routes = append(routes, route.Method+" "+route.Path)
+	}
+	slices.Sort(routes)
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(matrix)), routes); diff != "" {
+		t.Fatalf("the matrix and the registered routes differ:\n%s", diff)
+	}
+	tokens := s.tokensOfEveryKind(columns)
+	path := strings.NewReplacer(":code", "forbidden", ":name", "everest")
+	for route, want := range matrix {
+		method, pattern, _ := strings.Cut(route, " ")
+		for i, column := range columns {
+			body := ""
+			if method == "POST" {
+				body = credentials(username, password)
+			}
+			header := []string{jsonType}
+			if tokens[column] != "" {
+				header = append(header, "Authorization: Bearer "+tokens[column])
+			}
+			a := s.do(method, path.Replace(pattern), body, header...)
+			if a.status != want[i] {
+				t.Errorf("%s with %s: %d, want %d", route, column, a.status, want[i])
+			}
+			if a.status >= 400 && method != "HEAD" {
+				a.problem(t)
+			}
+		}
+	}
+}
+
+// tokensOfEveryKind returns a token for each name.
+func (s *server) tokensOfEveryKind(columns []string) map[string]string {
+	s.t.Helper()
+	gone := s.addUser("gone", "was here once")
+	tokens := map[string]string{"none": "", "rubbish": "a.b.c", "ended": s.login("gone", "was here once")}
+	if err := s.store.DeleteUser(s.t.Context(), gone.ID); err != nil {
+		s.t.Fatal(err)
+	}
+	tokens["user"], tokens["admin"] = s.login(username, password), s.login("ada", "an analytical engine")
+	tokens["expired"] = forge(s.t, tokens["user"], func(c map[string]any) { c["exp"] = s.clock.Now().Unix() - 1 })
+	for _, column := range columns {
+		if _, ok := tokens[column]; !ok {
+			s.t.Fatalf("no token for the column %s", column)
+		}
+	}
+	return tokens
+}

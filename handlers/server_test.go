@@ -1,0 +1,290 @@
+package handlers_test
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"sherpa/handlers"
+	"sherpa/models"
+	"sherpa/security"
+)
+
+const (
+	username    = "sherpa"
+	password    = "everest"
+	signingKey  = "kQ7fW2mZx9Lr4TbV8nYc1JdH6sGp3EuA"
+	retiredKey  = "Zt5Rw8Xb2Nq6Mc9Kv3Jf7Hd1Gs4Pa0Ly"
+	jwtHeader   = `{"alg":"HS256","typ":"JWT"}`
+	problemType = "application/problem+json"
+)
+
+// clock stands still until a test moves it.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// server is the shipped router, listener and server on a database of its own, with the user sherpa/everest.
+type server struct {
+	t       *testing.T
+	url     string
+	clock   *clock
+	store   *models.Store
+	service *security.Service
+	user    models.User
+	log     *lockedBuffer
+	router  *gin.Engine
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func cheapHash() security.HashParams { return security.HashParams{MemoryKiB: 64, Time: 1, Threads: 1} }
+
+func newServer(t *testing.T, change ...func(*handlers.Config)) *server {
+	t.Helper()
+	return newServerWith(t, nil, change...)
+}
+
+// newServerWith adds resources to the shipped ones.
+func newServerWith(t *testing.T, more []handlers.TestRoute, change ...func(*handlers.Config)) *server {
+	t.Helper()
+	s := &server{t: t, clock: &clock{now: time.Now().Truncate(time.Second)}, log: &lockedBuffer{}}
+	store, err := models.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "sherpa.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	keys, err := security.ParseKeyRing(signingKey + "," + retiredKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logger := slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	s.store = store
+	s.service = &security.Service{
+		Store: store, Hasher: security.NewHasher(cheapHash()), Keys: keys, Logger: logger, Now: s.clock.Now,
+		Settings: security.Settings{Issuer: "sherpa", Audience: "sherpa", AccessTTL: 5 * time.Minute},
+	}
+	config := handlers.Config{Store: store, Security: s.service, Logger: logger, AccessLog: true}
+	for _, f := range change {
+		f(&config)
+	}
+	s.user = s.addUser(username, password)
+	s.serve(config, logger, more)
+	return s
+}
+
+func (s *server) serve(config handlers.Config, logger *slog.Logger, more []handlers.TestRoute) {
+	s.t.Helper()
+	router, err := handlers.NewWith(config, more...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	srv := handlers.NewServer(router, logger)
+	go func() { _ = srv.Serve(handlers.Listen(listener)) }()
+	s.t.Cleanup(func() { _ = srv.Close() })
+	s.router = router
+	s.url = "http://" + listener.Addr().String()
+}
+
+// addUser bypasses the password policy, which the demo password does not satisfy.
+func (s *server) addUser(name, password string, roles ...string) models.User {
+	s.t.Helper()
+	hash, err := s.service.Hasher.Hash(s.t.Context(), password)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	user, err := s.store.CreateUser(s.t.Context(), models.User{
+		Username: name, PasswordHash: hash, Roles: roles, CreatedAt: s.clock.Now(), PasswordChangedAt: s.clock.Now(),
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return user
+}
+
+// answer is a response, read to its end.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// problem returns the problem document, after checking what holds for every one of them.
+func (a answer) problem(t *testing.T) handlers.Problem {
+	t.Helper()
+	var p handlers.Problem
+	if got := a.header.Get("Content-Type"); got != problemType {
+		t.Fatalf("Content-Type = %q, want %q; body %s", got, problemType, a.body)
+	}
+	if err := json.Unmarshal([]byte(a.body), &p); err != nil {
+		t.Fatalf("problem %q: %v", a.body, err)
+	}
+	if p.Status != a.status || p.Type != "/problems/"+string(p.Code) || p.Title == "" || p.Detail == "" {
+		t.Errorf("status %d with the problem %+v", a.status, p)
+	}
+	return p
+}
+
+// do sends a request; header is a list of "Name: value".
+func (s *server) do(method, path, body string, header ...string) answer {
+	s.t.Helper()
+	request, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, h := range header {
+		name, value, _ := strings.Cut(h, ": ")
+		request.Header.Add(name, value)
+	}
+	return s.send(request)
+}
+
+func (s *server) send(request *http.Request) answer {
+	s.t.Helper()
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return answer{response.StatusCode, response.Header, string(text)}
+}
+
+const jsonType = "Content-Type: application/json"
+
+func (s *server) post(path, body string) answer { return s.do("POST", path, body, jsonType) }
+
+// raw sends bytes that no client library would, and returns the whole answer.
+func (s *server) raw(text string) string {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, text); err != nil {
+		s.t.Fatal(err)
+	}
+	reply, _ := io.ReadAll(conn) // a reset after the answer is the server's right
+	return string(reply)
+}
+
+func credentials(name, password string) string {
+	text, _ := json.Marshal(map[string]string{"username": name, "password": password})
+	return string(text)
+}
+
+// login returns an access token of the user.
+func (s *server) login(name, password string) string {
+	s.t.Helper()
+	a := s.post("/auth", credentials(name, password))
+	var tokens struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := json.Unmarshal([]byte(a.body), &tokens); err != nil || a.status != 200 {
+		s.t.Fatalf("log in: %d %s", a.status, a.body)
+	}
+	return tokens.AccessToken
+}
+
+func (s *server) mountain(token string) answer {
+	s.t.Helper()
+	return s.do("GET", "/mountain/everest", "", "Authorization: Bearer "+token)
+}
+
+// claims returns the payload of a token.
+func claims(t *testing.T, token string) map[string]any {
+	t.Helper()
+	var all map[string]any
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(payload, &all); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// sign makes a token of any header and payload, as somebody who has the key could.
+func sign(key, header, payload string) string {
+	b64 := base64.RawURLEncoding
+	signed := b64.EncodeToString([]byte(header)) + "." + b64.EncodeToString([]byte(payload))
+	mac := hmac.New(sha256.New, []byte(key))
+	mac.Write([]byte(signed))
+	return signed + "." + b64.EncodeToString(mac.Sum(nil))
+}
+
+// forge signs the claims of a good token after change.
+func forge(t *testing.T, token string, change func(map[string]any)) string {
+	t.Helper()
+	all := claims(t, token)
+	for name, value := range all {
+		if f, ok := value.(float64); ok {
+			all[name] = int64(f)
+		}
+	}
+	change(all)
+	payload, err := json.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sign(signingKey, jwtHeader, string(payload))
+}
+
+func trust(networks ...string) func(*handlers.Config) {
+	return func(c *handlers.Config) {
+		for _, n := range networks {
+			c.TrustedProxies = append(c.TrustedProxies, netip.MustParsePrefix(n))
+		}
+	}
+}
