@@ -18,7 +18,7 @@ func NormalizeUsername(username string) (string, error) {
 		return "", fmt.Errorf("a username has at most %d characters", maxUsername)
 	}
 	name, err := precis.UsernameCaseMapped.String(username)
-	if err != nil {
+	if err != nil || name == "" {
 		return "", errors.New("a username is made of letters, digits and punctuation, without blanks")
 	}
 	return name, nil
