@@ -40,7 +40,7 @@ func (serveCommand) Run(ctx context.Context, config *Config, std streams) (err e
 	if err := firstRun(ctx, config, store, logger, std.err); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	logger.InfoContext(ctx, "sherpa is listening", "url", "http://"+listener.Addr().String(), "database", store.Path())
+	logger.InfoContext(ctx, "sherpa is listening", "url", "http://"+reachable(listener.Addr().String()), "database", store.Path())
 	return serve(ctx, handlers.NewServer(handler, logger), listener, config.ShutdownTimeout, logger)
 }
 

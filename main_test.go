@@ -1,0 +1,283 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// asProgram makes the test binary be the program: for a test that needs its process id.
+const asProgram = "SHERPA_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+		return
+	}
+	testscript.Main(m, map[string]func(){"sherpa": main})
+}
+
+// TestScripts runs the program as its users do; each file of testdata/script is one story.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			address, err := freeAddress()
+			env.Setenv("ADDR", address)
+			env.Setenv("PORT", address[strings.LastIndex(address, ":")+1:])
+			return err
+		},
+		Cmds:      map[string]func(*testscript.TestScript, bool, []string){"http": scriptHTTP, "mode": scriptMode},
+		Condition: func(name string) (bool, error) { return name == "root" && os.Geteuid() == 0, nil },
+	})
+}
+
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// scriptHTTP is "http STATUS METHOD URL [BODY]". It waits until something listens, and prints the answer; $TOKEN is
+// sent when set.
+func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: http STATUS METHOD URL [BODY]")
+	}
+	body := ""
+	if len(args) > 3 {
+		body = args[3]
+	}
+	request, err := http.NewRequest(args[1], args[2], strings.NewReader(body)) //nolint:noctx // a test
+	ts.Check(err)
+	request.Header.Set("Content-Type", "application/json")
+	if token := ts.Getenv("TOKEN"); token != "" {
+		request.Header.Set("Authorization", "JWT "+token)
+	}
+	response := sendWhenReady(ts, request)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	ts.Check(err)
+	if fmt.Sprint(response.StatusCode) != args[0] {
+		ts.Fatalf("status %d, want %s: %s", response.StatusCode, args[0], text)
+	}
+	if _, rest, ok := strings.Cut(string(text), `"access_token":"`); ok {
+		token, _, _ := strings.Cut(rest, `"`)
+		ts.Setenv("TOKEN", token)
+	}
+	_, err = ts.Stdout().Write(text)
+	ts.Check(err)
+}
+
+func sendWhenReady(ts *testscript.TestScript, request *http.Request) *http.Response {
+	var err error
+	for range 500 {
+		var response *http.Response
+		request.Body, _ = request.GetBody()
+		if response, err = http.DefaultTransport.RoundTrip(request); err == nil {
+			return response
+		}
+		time.Sleep(10 * time.Millisecond) // another process starts meanwhile
+	}
+	ts.Fatalf("no answer: %v", err)
+	return nil
+}
+
+// scriptMode is "mode OCTAL FILE".
+func scriptMode(ts *testscript.TestScript, _ bool, args []string) {
+	info, err := os.Stat(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if got := fmt.Sprintf("%o", info.Mode().Perm()); got != args[0] {
+		ts.Fatalf("%s has mode %s, want %s", args[1], got, args[0])
+	}
+}
+
+func TestSIGTERM(t *testing.T) {
+	t.Parallel()
+	address, err := freeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := exec.CommandContext(t.Context(), os.Args[0])
+	program.Dir = t.TempDir()
+	program.Env = append(os.Environ(), asProgram+"=1", "SHERPA_LISTEN="+address)
+	if err := program.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitUntilReady(t, "http://"+address)
+	if err := program.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := program.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v", err)
+	}
+}
+
+// slowReader holds a request body back until it is released.
+type slowReader struct{ release chan struct{} }
+
+func (r slowReader) Read([]byte) (int, error) {
+	<-r.release
+	return 0, io.EOF
+}
+
+func TestShutdownLetsRequestsFinish(t *testing.T) {
+	t.Parallel()
+	address, err := freeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	env := map[string]string{"SHERPA_LISTEN": address, "SHERPA_DATABASE_URL": "sqlite:" + t.TempDir() + "/sherpa.db"}
+	go func() {
+		done <- run(ctx, nil, func(name string) string { return env[name] }, streams{strings.NewReader(""), io.Discard, io.Discard})
+	}()
+	waitUntilReady(t, "http://"+address)
+
+	body := slowReader{make(chan struct{})}
+	request, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+address+"/auth",
+		io.MultiReader(strings.NewReader(`{"username":"sherpa","password":"everest"}`), body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Expect", "100-continue") // the body is sent when the handler has begun to read it
+	status := make(chan int, 1)
+	started := make(chan struct{})
+	go func() { status <- statusOf(request, started) }()
+	<-started
+	stop()
+	waitUntilRefused(t, address)
+	close(body.release)
+	if got := <-status; got != 200 {
+		t.Errorf("the request under way got %d", got)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("run: %v", err)
+	}
+}
+
+// statusOf closes started as soon as the server asks for the body.
+func statusOf(request *http.Request, started chan struct{}) int {
+	request.Body = io.NopCloser(io.MultiReader(startSignal{started}, request.Body))
+	transport := &http.Transport{ExpectContinueTimeout: time.Minute}
+	defer transport.CloseIdleConnections()
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return -1
+	}
+	defer response.Body.Close()
+	return response.StatusCode
+}
+
+// startSignal is an empty reader that tells when it is first read.
+type startSignal struct{ started chan struct{} }
+
+func (s startSignal) Read([]byte) (int, error) {
+	close(s.started)
+	return 0, io.EOF
+}
+
+func waitUntilReady(t *testing.T, url string) {
+	t.Helper()
+	for range 500 {
+		response, err := http.Get(url + "/readyz") //nolint:noctx,gosec // a test on loopback
+		if err == nil {
+			_ = response.Body.Close()
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("the server never answered")
+}
+
+func waitUntilRefused(t *testing.T, address string) {
+	t.Helper()
+	for range 500 {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			return
+		}
+		_ = conn.Close()
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("the server still accepts connections")
+}
+
+func TestSettingsDefaults(t *testing.T) {
+	t.Parallel()
+	for listen, want := range map[string]bool{
+		"127.0.0.1:5000": true, "127.8.8.8:1": true, "[::1]:5000": true, "localhost:5000": true,
+		":5000": false, "0.0.0.0:5000": false, "[::]:5000": false, "192.0.2.1:5000": false, "example.org:80": false,
+	} {
+		if got := (&Config{Listen: listen, Demo: "auto"}).demo(); got != want {
+			t.Errorf("demo mode on %s: %v", listen, got)
+		}
+	}
+}
+
+func TestReachable(t *testing.T) {
+	t.Parallel()
+	for listen, want := range map[string]string{
+		":5000": "localhost:5000", "0.0.0.0:80": "localhost:80", "[::]:80": "localhost:80",
+		"127.0.0.1:5000": "127.0.0.1:5000", "[::1]:5000": "[::1]:5000",
+	} {
+		if got := reachable(listen); got != want {
+			t.Errorf("%s: %s, want %s", listen, got, want)
+		}
+	}
+}
+
+// FuzzSettings gives every setting a value from outside: the command refuses or works, and never shows a key.
+func FuzzSettings(f *testing.F) {
+	for _, seed := range [][2]string{
+		{"LISTEN", ":x:y"}, {"LISTEN", ""}, {"ACCESS_TTL", "5"}, {"ACCESS_TTL", "-5m"}, {"DEMO", "maybe"},
+		{"PASSWORD_MIN_LENGTH", "8 "}, {"PASSWORD_MIN_LENGTH", "1e9"}, {"TRUSTED_PROXIES", "10.0.0.0/8,,::/0"},
+		{"LOG_LEVEL", "info+1"}, {"ACCESS_LOG", "TRUE"}, {"DATABASE_URL", "sqlite:a?b"}, {"SECRET_KEY_FILE", "\x00"},
+	} {
+		f.Add(seed[0], seed[1])
+	}
+	f.Fuzz(func(t *testing.T, name, value string) {
+		const secret = "a secret that nobody may see"
+		env := map[string]string{"SHERPA_" + name: value, "SHERPA_SECRET_KEY": secret}
+		var out strings.Builder
+		err := run(t.Context(), []string{"key", "new"}, func(n string) string { return env[n] }, streams{strings.NewReader(""), &out, &out})
+		if err == nil && out.Len() == 0 {
+			t.Errorf("%s=%q: neither an error nor a key", name, value)
+		}
+		if strings.Contains(out.String()+fmt.Sprint(err), secret) {
+			t.Errorf("%s=%q: the key was shown", name, value)
+		}
+	})
+}
+
+func TestWriteOnceKeepsTheFirst(t *testing.T) {
+	t.Parallel()
+	path := t.TempDir() + "/secret.key"
+	for _, text := range []string{"first", "second"} {
+		if err := writeOnce(path, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile(path); string(got) != "first" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if err := writeOnce("/nonexistent/folder/secret.key", "x"); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}
