@@ -62,7 +62,7 @@ func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) > 3 {
 		body = args[3]
 	}
-	request, err := http.NewRequest(args[1], args[2], strings.NewReader(body)) //nolint:noctx // a test
+	request, err := http.NewRequest(args[1], args[2], strings.NewReader(body))
 	ts.Check(err)
 	request.Header.Set("Content-Type", "application/json")
 	if token := ts.Getenv("TOKEN"); token != "" {
@@ -196,7 +196,7 @@ func (s startSignal) Read([]byte) (int, error) {
 func waitUntilReady(t *testing.T, url string) {
 	t.Helper()
 	for range 500 {
-		response, err := http.Get(url + "/readyz") //nolint:noctx,gosec // a test on loopback
+		response, err := http.Get(url + "/readyz")
 		if err == nil {
 			_ = response.Body.Close()
 			return

@@ -133,7 +133,7 @@ func newLogger(config *Config, out io.Writer) *slog.Logger {
 
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // G115: a file descriptor is small
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 type healthcheckCommand struct{}

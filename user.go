@@ -189,7 +189,7 @@ func prompt(terminal *os.File, out io.Writer, label string) (string, error) {
 	if _, err := fmt.Fprint(out, label); err != nil {
 		return "", err
 	}
-	text, err := term.ReadPassword(int(terminal.Fd())) //nolint:gosec // G115: a file descriptor is small
+	text, err := term.ReadPassword(int(terminal.Fd()))
 	if _, lineErr := fmt.Fprintln(out); err == nil {
 		err = lineErr
 	}

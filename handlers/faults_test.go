@@ -68,7 +68,7 @@ func TestPanicBecomesAProblem(t *testing.T) {
 func TestPanicInTheMiddleOfAnAnswerCutsTheConnection(t *testing.T) {
 	t.Parallel()
 	s := newServerWith(t, []handlers.TestRoute{{Path: "/half", Resource: halfway{}, Open: true}})
-	response, err := http.Get(s.url + "/half") //nolint:noctx // a test
+	response, err := http.Get(s.url + "/half")
 	if err == nil {
 		defer response.Body.Close()
 		buffer := make([]byte, 10)

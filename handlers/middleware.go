@@ -59,10 +59,10 @@ func logRequest(c *gin.Context, logger *slog.Logger, id string, took time.Durati
 func (a *api) recover(c *gin.Context) {
 	defer func() {
 		cause := recover()
-		switch {
-		case cause == nil:
-		case cause == http.ErrAbortHandler: //nolint:errorlint // net/http compares the value in the same way
-			panic(cause)
+		switch cause {
+		case nil:
+		case http.ErrAbortHandler:
+			panic(cause) // net/http knows it: cut the connection, log nothing
 		default:
 			a.render.write(c, fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
 		}

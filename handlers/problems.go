@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -32,7 +33,7 @@ func newCatalogue() catalogue {
 }
 
 // problemKinds is the one table from code to status.
-func problemKinds() []problemKind {
+func problemKinds() []problemKind { //nolint:funlen // a table
 	return []problemKind{
 		{security.InvalidRequest, http.StatusBadRequest, "The request is not valid",
 			"The body or the path is not what this resource takes: broken JSON, a member that is missing, unknown, repeated or of the wrong type.",
@@ -106,7 +107,7 @@ type Problems struct {
 }
 
 func newProblems(all catalogue) (Problems, error) {
-	page, err := template.New("problem").Parse(problemHTML)
+	page, err := template.New("problem").Funcs(template.FuncMap{"prose": prose}).Parse(problemHTML)
 	if err != nil {
 		return Problems{}, fmt.Errorf("problem page: %w", err)
 	}
@@ -120,7 +121,7 @@ func (p Problems) Get(c *gin.Context) error {
 		return NotFound("There is no problem of this name.")
 	}
 	c.Header("Vary", "Accept")
-	if c.NegotiateFormat(gin.MIMEJSON, gin.MIMEHTML) != gin.MIMEHTML {
+	if !wantsHTML(c.GetHeader("Accept")) {
 		c.JSON(http.StatusOK, kind)
 		return nil
 	}
@@ -131,4 +132,18 @@ func (p Problems) Get(c *gin.Context) error {
 	c.Header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
 	c.Data(http.StatusOK, "text/html; charset=utf-8", page.Bytes())
 	return nil
+}
+
+// wantsHTML reports whether a browser asks. A program that takes JSON as well gets JSON.
+func wantsHTML(accept string) bool {
+	return strings.Contains(accept, "text/html") && !strings.Contains(accept, "json")
+}
+
+// prose escapes text for HTML and shows what stands between backticks as code.
+func prose(text string) template.HTML {
+	parts := strings.Split(template.HTMLEscapeString(text), "`")
+	for i := 1; i < len(parts); i += 2 {
+		parts[i] = "<code>" + parts[i] + "</code>"
+	}
+	return template.HTML(strings.Join(parts, "")) //nolint:gosec // G203: escaped above
 }

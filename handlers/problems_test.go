@@ -33,6 +33,7 @@ func TestProblemPageForBrowsers(t *testing.T) {
 		{"browser", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "text/html; charset=utf-8"},
 		{"curl", "*/*", "application/json; charset=utf-8"},
 		{"program", "application/json", "application/json; charset=utf-8"},
+		{"both", "text/html;q=0.1, application/json", "application/json; charset=utf-8"},
 		{"nothing", "", "application/json; charset=utf-8"},
 	}
 	for _, tt := range tests {

@@ -31,6 +31,7 @@ func Listen(l net.Listener) net.Listener {
 	return problemListener{Listener: l, catalogue: newCatalogue()}
 }
 
+// Accept waits for the next connection.
 func (l problemListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
