@@ -53,7 +53,7 @@ func (c *clock) add(d time.Duration) {
 
 // server is the shipped router, listener and server on a database of its own, with the user sherpa/everest.
 type server struct {
-	t       *testing.T
+	t       testing.TB
 	url     string
 	clock   *clock
 	store   *models.Store
@@ -82,13 +82,13 @@ func (l *lockedBuffer) String() string {
 
 func cheapHash() security.HashParams { return security.HashParams{MemoryKiB: 64, Time: 1, Threads: 1} }
 
-func newServer(t *testing.T, change ...func(*handlers.Config)) *server {
+func newServer(t testing.TB, change ...func(*handlers.Config)) *server {
 	t.Helper()
 	return newServerWith(t, nil, change...)
 }
 
 // newServerWith adds resources to the shipped ones.
-func newServerWith(t *testing.T, more []handlers.TestRoute, change ...func(*handlers.Config)) *server {
+func newServerWith(t testing.TB, more []handlers.TestRoute, change ...func(*handlers.Config)) *server {
 	t.Helper()
 	s := &server{t: t, clock: &clock{now: time.Now().Truncate(time.Second)}, log: &lockedBuffer{}}
 	store, err := models.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "sherpa.db"))
@@ -242,7 +242,7 @@ func (s *server) mountain(token string) answer {
 }
 
 // claims returns the payload of a token.
-func claims(t *testing.T, token string) map[string]any {
+func claims(t testing.TB, token string) map[string]any {
 	t.Helper()
 	var all map[string]any
 	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
@@ -265,7 +265,7 @@ func sign(key, header, payload string) string {
 }
 
 // forge signs the claims of a good token after change.
-func forge(t *testing.T, token string, change func(map[string]any)) string {
+func forge(t testing.TB, token string, change func(map[string]any)) string {
 	t.Helper()
 	all := claims(t, token)
 	for name, value := range all {
