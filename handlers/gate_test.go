@@ -242,6 +242,7 @@ func TestForgedTokens(t *testing.T) {
 		"JSON serialisation":       `{"payload":"` + payload + `","protected":"` + header + `","signature":"` + sum + `"}`,
 		"5 parts, as JWE":          "a.b.c.d.e",
 		"very long":                header + "." + strings.Repeat("A", 5000) + "." + sum,
+		"very long, well signed":   forge(t, good, func(c map[string]any) { c["x"] = strings.Repeat("x", 5000) }),
 		"payload changed":          header + "." + b64([]byte(strings.Replace(text, `"sub":"1"`, `"sub":"2"`, 1))) + "." + sum,
 		"other issuer":             forge(t, good, func(c map[string]any) { c["iss"] = "k2" }),
 		"no issuer":                forge(t, good, func(c map[string]any) { delete(c, "iss") }),
@@ -272,6 +273,17 @@ func TestForgedTokens(t *testing.T) {
 	}
 	if a := s.mountain(sign(retiredKey, jwtHeader, text)); a.status != 200 {
 		t.Errorf("a token of the retired key: %d %s", a.status, a.body)
+	}
+}
+
+// TestLenientParserSeesOnlyOurForm: golang-jwt reads JSON before it checks anything.
+func TestLenientParserSeesOnlyOurForm(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for _, token := range []string{sign(signingKey, `{"alg":"none"}`, `{}`), sign(signingKey, `{"alg":"HS384","typ":"JWT"}`, `{}`)} {
+		if p := s.mountain(token).problem(t); !strings.Contains(p.Detail, "its header is not the one") {
+			t.Errorf("%s was refused later than at the first look: %s", token, p.Detail)
+		}
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 func FuzzParseToken(f *testing.F) {
 	good := tokenHeader + ".eyJpZGVudGl0eSI6MX0.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	for _, seed := range []string{
-		good, "", ".", "..", "...", good + "=", good + "\n", good[:len(good)-1] + "B", strings.ToLower(good),
+		good, "", ".", "..", "...", good + ".AAAA", tokenHeader + "." + strings.Repeat("A", maxToken) + ".AAAA", good + "=", good + "\n", good[:len(good)-1] + "B", strings.ToLower(good),
 		tokenHeader + "..", tokenHeader + ".e30.", "eyJhbGciOiJub25lIn0.e30.", tokenHeader + "." + strings.Repeat("A", maxToken),
 	} {
 		f.Add(seed)

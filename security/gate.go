@@ -104,11 +104,8 @@ func (g *Gate) RequireRole(role string) gin.HandlerFunc {
 
 // PrincipalOf returns who makes the request, or false outside the guarded routes.
 func PrincipalOf(c *gin.Context) (Principal, bool) {
-	principal, ok := c.Value(keyPrincipal).(*Principal)
-	if !ok || principal == nil {
-		return Principal{}, false
-	}
-	return *principal, true
+	principal, ok := c.Value(keyPrincipal).(Principal)
+	return principal, ok
 }
 
 // SchemeOf returns the scheme under which the request sent a token, or "" when it sent none.
@@ -160,7 +157,7 @@ func (g *Gate) authenticate(c *gin.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Set(keyPrincipal, &Principal{UserID: user.ID, Username: user.Username, Roles: user.Roles, SessionID: session.ID})
+	c.Set(keyPrincipal, Principal{UserID: user.ID, Username: user.Username, Roles: user.Roles, SessionID: session.ID})
 	return &Login{User: user, Session: session}, nil
 }
 
@@ -190,7 +187,7 @@ func (g *Gate) loginResponse(c *gin.Context, _ int, token string, _ time.Time) {
 	g.wire.WriteTokens(c, Tokens{AccessToken: token, ExpiresIn: g.service.Settings.AccessTTL})
 }
 
-// identity is gin-jwt's IdentityHandler. It returns an untyped nil on failure, because gin-jwt takes a typed nil
+// identity is gin-jwt's IdentityHandler. It returns a value or nil, never a pointer: gin-jwt takes a nil pointer
 // for an identity. It reads the claims anew from the verified token, because gin-jwt's map has lost duplicates.
 func (g *Gate) identity(c *gin.Context) any {
 	principal, err := g.principal(c)
@@ -198,7 +195,7 @@ func (g *Gate) identity(c *gin.Context) any {
 		c.Set(keyFailure, err)
 		return nil
 	}
-	return &principal
+	return principal
 }
 
 func (g *Gate) principal(c *gin.Context) (Principal, error) {
@@ -215,8 +212,8 @@ func (g *Gate) principal(c *gin.Context) (Principal, error) {
 
 // authorize is gin-jwt's Authorizator: by default a nil identity passes.
 func authorize(data any, _ *gin.Context) bool {
-	principal, ok := data.(*Principal)
-	return ok && principal != nil
+	_, ok := data.(Principal)
+	return ok
 }
 
 // keepFailure is gin-jwt's HTTPStatusMessageFunc, the one place that sees the error. What identity kept says more

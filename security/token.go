@@ -59,9 +59,9 @@ func parseToken(text string) (rawToken, error) {
 	return rawToken{signed: text[:len(parts[0])+1+len(parts[1])], payload: payload, sum: sum}, nil
 }
 
-// decodeSegment compares with the canonical text, because the decoder skips line ends.
+// decodeSegment compares with the canonical text, because the decoder skips line ends and ignores stray bits.
 func decodeSegment(segment string) ([]byte, error) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(segment)
+	raw, err := base64.RawURLEncoding.DecodeString(segment)
 	if err != nil {
 		return nil, err
 	}
