@@ -20,16 +20,10 @@ import (
 	"sherpa/security"
 )
 
-func dropSessions(t *testing.T) func(*sql.Tx) error {
+// execute runs a statement that no method of the store has.
+func execute(t *testing.T, statement string, args ...any) func(*sql.Tx) error {
 	return func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(t.Context(), `DROP TABLE sessions`)
-		return err
-	}
-}
-
-func setCounter(t *testing.T, value int64) func(*sql.Tx) error {
-	return func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(t.Context(), `UPDATE counters SET value = $1`, value)
+		_, err := tx.ExecContext(t.Context(), statement, args...)
 		return err
 	}
 }

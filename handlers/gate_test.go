@@ -366,6 +366,9 @@ func TestTokensEndWithTheirUserOrSession(t *testing.T) {
 		{"disabled", func(t *testing.T, s *server) error {
 			return s.store.DisableUser(t.Context(), s.user.ID, s.clock.Now())
 		}, "user_disabled"},
+		{"disabled by hand in the database", func(t *testing.T, s *server) error {
+			return s.store.Transact(t.Context(), execute(t, `UPDATE users SET disabled_at = 1`))
+		}, "user_disabled"},
 		{"deleted", func(t *testing.T, s *server) error { return s.store.DeleteUser(t.Context(), s.user.ID) }, "no longer exists"},
 		{"new password", func(t *testing.T, s *server) error {
 			return s.store.SetPassword(t.Context(), s.user.ID, s.user.PasswordHash, s.clock.Now())
@@ -400,7 +403,7 @@ func TestTokensEndWithTheirUserOrSession(t *testing.T) {
 func TestNoTokenWithoutASession(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	if err := s.store.Transact(t.Context(), dropSessions(t)); err != nil {
+	if err := s.store.Transact(t.Context(), execute(t, `DROP TABLE sessions`)); err != nil {
 		t.Fatal(err)
 	}
 	a := s.post("/auth", credentials(username, password))
@@ -436,7 +439,7 @@ func TestUserIDsOf53BitsSurvive(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	const big = int64(1)<<53 - 2
-	if err := s.store.Transact(t.Context(), setCounter(t, big)); err != nil {
+	if err := s.store.Transact(t.Context(), execute(t, `UPDATE counters SET value = $1`, big)); err != nil {
 		t.Fatal(err)
 	}
 	user := s.addUser("last", "a password")
