@@ -279,6 +279,23 @@ func TestAuthenticateStrengthensAnOldHash(t *testing.T) {
 	}
 }
 
+func TestAuthenticateRefusesADisabledUser(t *testing.T) {
+	t.Parallel()
+	service, accounts := newService(t)
+	user, err := accounts.Create(t.Context(), "ada", "an analytical engine", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := service.Store.DisableUser(t.Context(), user.ID, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = service.Authenticate(t.Context(), "ada", "an analytical engine")
+	var refusal *Error
+	if !errors.As(err, &refusal) || refusal.Code != InvalidCredentials {
+		t.Error(err)
+	}
+}
+
 func TestPasswordIsNormalisedOnBothSides(t *testing.T) {
 	t.Parallel()
 	service, accounts := newService(t)
