@@ -36,6 +36,7 @@ type Problem struct {
 	Detail    string                `json:"detail"`
 	Code      security.Code         `json:"code"`
 	RequestID string                `json:"request_id,omitempty"`
+	Reason    string                `json:"reason,omitempty"` // why the session ended
 	Errors    []security.FieldError `json:"errors,omitempty"`
 }
 
@@ -65,7 +66,7 @@ func (r *renderer) write(c *gin.Context, err error) {
 	c.Abort()
 	c.PureJSON(kind.Status, Problem{
 		Type: problemPath(refusal.Code), Title: kind.Title, Status: kind.Status, Detail: refusal.Detail,
-		Code: refusal.Code, RequestID: c.GetString(keyRequestID), Errors: refusal.Fields,
+		Code: refusal.Code, RequestID: c.GetString(keyRequestID), Reason: refusal.Reason, Errors: refusal.Fields,
 	})
 }
 
@@ -127,7 +128,7 @@ func setChallenge(c *gin.Context, code security.Code, status int) {
 
 func challengeError(code security.Code) string {
 	switch code {
-	case security.TokenInvalid, security.TokenExpired, security.SessionEnded:
+	case security.TokenInvalid, security.TokenExpired, security.SessionEnded, security.RefreshInvalid:
 		return "invalid_token"
 	case security.InvalidAuthorization:
 		return "invalid_request"

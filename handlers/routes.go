@@ -29,6 +29,13 @@ type Config struct {
 // routes is the whole API on one screen: open to everybody, or protected, where only a principal passes.
 func (a *api) routes(open, protected *gin.RouterGroup) {
 	a.handle(open, "/auth", methods{http.MethodPost: a.gate.Login})
+	a.resource(open, "/auth/refresh", Refresh{Gate: a.gate})
+	a.resource(open, "/auth/logout", Logout{Gate: a.gate, Service: a.service})
+	a.resource(protected, "/auth/me", Me{})
+	a.resource(protected, "/auth/password", Password{Service: a.service})
+	a.resource(protected, "/auth/sessions", Sessions{Service: a.service})
+	a.resource(protected, "/auth/sessions/:id", OneSession{Service: a.service})
+
 	a.resource(open, "/healthz", Health{})
 	a.resource(open, "/readyz", Ready{Store: a.store})
 	a.resource(open, problemPath(":code"), a.problems)
@@ -40,6 +47,7 @@ func (a *api) routes(open, protected *gin.RouterGroup) {
 type api struct {
 	engine   *gin.Engine
 	gate     *security.Gate
+	service  *security.Service
 	store    *models.Store
 	render   *renderer
 	problems Problems
@@ -54,14 +62,15 @@ func New(config Config) (*gin.Engine, error) {
 func build(config Config, routes func(a *api, open, protected *gin.RouterGroup)) (*gin.Engine, error) {
 	gin.SetMode(gin.ReleaseMode)
 	a := &api{
-		engine: gin.New(),
-		store:  config.Store,
-		render: &renderer{catalogue: newCatalogue(), logger: config.Logger},
+		engine:  gin.New(),
+		service: config.Security,
+		store:   config.Store,
+		render:  &renderer{catalogue: newCatalogue(), logger: config.Logger},
 	}
 	if err := a.prepare(config); err != nil {
 		return nil, err
 	}
-	routes(a, a.engine.Group("/"), a.engine.Group("/", a.gate.Guard()...))
+	routes(a, a.engine.Group("/"), a.engine.Group("/", a.gate.Guard))
 	return a.engine, errors.Join(a.faults...)
 }
 

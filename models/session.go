@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"time"
 )
 
@@ -11,54 +12,245 @@ type EndedReason string
 
 // Why a session ended.
 const (
+	EndedByLogout         EndedReason = "logout"
+	EndedByUser           EndedReason = "ended_by_user"
+	EndedByOperator       EndedReason = "ended_by_operator"
 	EndedByPasswordChange EndedReason = "password_change"
 	EndedByDisable        EndedReason = "user_disabled"
+	EndedByReuse          EndedReason = "refresh_reuse"
+	EndedByIdle           EndedReason = "idle"
+	EndedByAge            EndedReason = "expired"
 )
 
 // Session is what a login starts. An access token names it, and is worth nothing once it has ended.
 type Session struct {
-	ID          string // 128 bits of randomness or more
-	UserID      int64
-	CreatedAt   time.Time
-	EndedAt     time.Time // zero while the session lives
-	EndedReason EndedReason
+	ID           string // 128 bits of randomness or more
+	UserID       int64
+	CreatedAt    time.Time
+	LastUsedAt   time.Time // of the login or the latest refresh
+	IdleEndsAt   time.Time // when it ends unless it is refreshed before
+	EndsAt       time.Time // when it ends however often it is refreshed
+	Address      string    // IP address of the login
+	UserAgent    string
+	RefreshCount int64  // how often it was refreshed
+	RefreshHash  string // SHA-256 of the refresh token that is valid now
+	EndedAt      time.Time
+	EndedReason  EndedReason // "" while the session lives
 }
 
-// Ended reports whether the session has ended.
-func (s Session) Ended() bool { return !s.EndedAt.IsZero() }
+// Ended returns the reason why the session is over at this time, or "" while it lives.
+func (s Session) Ended(at time.Time) EndedReason {
+	switch {
+	case s.EndedReason != "":
+		return s.EndedReason
+	case !at.Before(s.EndsAt):
+		return EndedByAge
+	case !at.Before(s.IdleEndsAt):
+		return EndedByIdle
+	}
+	return ""
+}
+
+const sessionColumns = `s.id, s.user_id, s.created_at, s.last_used_at, s.idle_ends_at, s.ends_at, s.address,
+	s.user_agent, s.refresh_count, s.refresh_hash, s.ended_at, s.ended_reason`
 
 // CreateSession stores a new session; ErrNotFound when the user was deleted or disabled in the meantime.
-func (s *Store) CreateSession(ctx context.Context, session Session) error {
-	const query = `INSERT INTO sessions (id, user_id, created_at)
-		SELECT CAST($1 AS TEXT), id, CAST($2 AS BIGINT) FROM users WHERE id = $3 AND disabled_at IS NULL`
-	return execOne(ctx, s.write, "create session", query, session.ID, millis(session.CreatedAt), session.UserID)
+func (s *Store) CreateSession(ctx context.Context, n Session) error {
+	const query = `INSERT INTO sessions (id, user_id, created_at, last_used_at, idle_ends_at, ends_at, address,
+			user_agent, refresh_count, refresh_hash)
+		SELECT CAST($1 AS TEXT), id, CAST($2 AS BIGINT), CAST($3 AS BIGINT), CAST($4 AS BIGINT), CAST($5 AS BIGINT),
+			CAST($6 AS TEXT), CAST($7 AS TEXT), CAST($8 AS BIGINT), CAST($9 AS TEXT)
+		FROM users WHERE id = $10 AND disabled_at IS NULL`
+	return execOne(ctx, s.write, "create session", query, n.ID, millis(n.CreatedAt), millis(n.LastUsedAt),
+		millis(n.IdleEndsAt), millis(n.EndsAt), n.Address, n.UserAgent, n.RefreshCount, n.RefreshHash, n.UserID)
 }
 
 // SessionWithUser returns the session and its user as they are now, or ErrNotFound.
 func (s *Store) SessionWithUser(ctx context.Context, id string) (Session, User, error) {
-	const query = `SELECT s.id, s.user_id, s.created_at, s.ended_at, s.ended_reason, u.username, u.roles, u.disabled_at
+	const query = `SELECT ` + sessionColumns + `, u.username, u.roles, u.disabled_at
 		FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1`
-	var (
-		session         Session
-		user            User
-		created         int64
-		ended, disabled sql.NullInt64
-		reason          sql.NullString
-		roles           string
-	)
-	err := s.read.QueryRowContext(ctx, query, id).Scan(&session.ID, &session.UserID, &created, &ended, &reason,
-		&user.Username, &roles, &disabled)
+	var user User
+	var roles string
+	var disabled sql.NullInt64
+	session, err := scanSession(s.read.QueryRowContext(ctx, query, id), &user.Username, &roles, &disabled)
 	if err != nil {
-		return Session{}, User{}, fail("read session", err)
+		return Session{}, User{}, err
 	}
-	session.CreatedAt, session.EndedAt = fromMillis(created), fromNullMillis(ended)
-	session.EndedReason = EndedReason(reason.String)
 	user.ID, user.Roles, user.DisabledAt = session.UserID, splitRoles(roles), fromNullMillis(disabled)
 	return session, user, nil
 }
 
-func endSessions(ctx context.Context, tx *sql.Tx, userID int64, reason EndedReason, at time.Time) error {
-	const query = `UPDATE sessions SET ended_at = $1, ended_reason = $2 WHERE user_id = $3 AND ended_at IS NULL`
-	_, err := tx.ExecContext(ctx, query, millis(at), string(reason), userID)
-	return fail("end sessions", err)
+// Sessions returns the user's sessions, the newest first, at most limit.
+func (s *Store) Sessions(ctx context.Context, userID int64, limit int) ([]Session, error) {
+	const query = `SELECT ` + sessionColumns + ` FROM sessions s WHERE s.user_id = $1
+		ORDER BY s.created_at DESC, s.id LIMIT $2`
+	rows, err := s.read.QueryContext(ctx, query, userID, limit)
+	if err != nil {
+		return nil, fail("list sessions", err)
+	}
+	defer rows.Close() //nolint:errcheck // nothing is lost when a finished read fails to close
+	var all []Session
+	for rows.Next() {
+		session, err := scanSession(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, session)
+	}
+	return all, fail("list sessions", rows.Err())
+}
+
+// scanSession reads sessionColumns and what the query has behind them.
+func scanSession(row interface{ Scan(...any) error }, more ...any) (Session, error) {
+	var (
+		s                             Session
+		created, used, idleEnds, ends int64
+		ended                         sql.NullInt64
+		reason                        sql.NullString
+	)
+	columns := []any{&s.ID, &s.UserID, &created, &used, &idleEnds, &ends, &s.Address, &s.UserAgent,
+		&s.RefreshCount, &s.RefreshHash, &ended, &reason}
+	if err := row.Scan(append(columns, more...)...); err != nil {
+		return Session{}, fail("read session", err)
+	}
+	s.CreatedAt, s.LastUsedAt = fromMillis(created), fromMillis(used)
+	s.IdleEndsAt, s.EndsAt, s.EndedAt = fromMillis(idleEnds), fromMillis(ends), fromNullMillis(ended)
+	s.EndedReason = EndedReason(reason.String)
+	return s, nil
+}
+
+// Rotation replaces the refresh token of a session.
+type Rotation struct {
+	SessionID  string
+	FromCount  int64 // what Session.RefreshCount must still be
+	Hash       string
+	At         time.Time
+	IdleEndsAt time.Time
+}
+
+// RotateSession carries out the rotation, and reports false when another one was first or the session has ended.
+// It is one statement, so that of any number at the same time one succeeds.
+func (s *Store) RotateSession(ctx context.Context, r Rotation) (bool, error) {
+	const query = `UPDATE sessions SET refresh_hash = $1, refresh_count = refresh_count + 1, last_used_at = $2,
+		idle_ends_at = $3 WHERE id = $4 AND refresh_count = $5 AND ended_at IS NULL`
+	result, err := s.write.ExecContext(ctx, query, r.Hash, millis(r.At), millis(r.IdleEndsAt), r.SessionID, r.FromCount)
+	if err != nil {
+		return false, fail("rotate session", err)
+	}
+	n, err := result.RowsAffected()
+	return n == 1, fail("rotate session", err)
+}
+
+// EndSession ends one session of the user. It reports whether it was this call that ended it.
+func (s *Store) EndSession(ctx context.Context, userID int64, id string, reason EndedReason, at time.Time) (bool, error) {
+	ended, err := s.endSessions(ctx, reason, at, `user_id = $3 AND id = $4`, userID, id)
+	return len(ended) == 1, err
+}
+
+// EndSessions ends all sessions of the user but the one with the id except ("" spares none), and returns the ids of
+// those that it ended.
+func (s *Store) EndSessions(ctx context.Context, userID int64, except string, reason EndedReason, at time.Time) ([]string, error) {
+	return s.endSessions(ctx, reason, at, `user_id = $3 AND id <> $4`, userID, except)
+}
+
+func (s *Store) endSessions(ctx context.Context, reason EndedReason, at time.Time, which string, args ...any) ([]string, error) {
+	var ended []string
+	err := s.Transact(ctx, func(tx *sql.Tx) (err error) {
+		ended, err = endSessions(ctx, tx, reason, at, which, args...)
+		return err
+	})
+	return ended, err
+}
+
+// endSessions ends the living sessions for which the condition holds, whose parameters begin with $3, and tells the
+// other replicas in the same transaction. It inserts what it ended rather than what it would end: a session may
+// be made in between.
+func endSessions(ctx context.Context, tx *sql.Tx, reason EndedReason, at time.Time, which string, args ...any) ([]string, error) {
+	query := `UPDATE sessions SET ended_at = $1, ended_reason = $2 WHERE ` + which + ` AND ended_at IS NULL RETURNING id` //nolint:gosec // G202: which is a constant
+	rows, err := tx.QueryContext(ctx, query, append([]any{millis(at), string(reason)}, args...)...)
+	if err != nil {
+		return nil, fail("end sessions", err)
+	}
+	ended, err := scanIDs(rows)
+	if err != nil {
+		return nil, err
+	}
+	return ended, revoke(ctx, tx, ended, at)
+}
+
+func scanIDs(rows *sql.Rows) (ids []string, err error) {
+	defer rows.Close() //nolint:errcheck // nothing is lost when a finished read fails to close
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, fail("read ids", err)
+		}
+		ids = append(ids, id)
+	}
+	return ids, fail("read ids", rows.Err())
+}
+
+func revoke(ctx context.Context, tx *sql.Tx, sessionIDs []string, at time.Time) error {
+	for _, id := range sessionIDs {
+		const query = `INSERT INTO revocations (revoked_at, session_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`
+		if _, err := tx.ExecContext(ctx, query, millis(at), id); err != nil {
+			return fail("revoke session", err)
+		}
+	}
+	return nil
+}
+
+// Revocation is an entry of the feed from which replicas learn that a session has ended.
+type Revocation struct {
+	SessionID string
+	At        time.Time // by the clock of the replica that ended it
+}
+
+// Revocations returns the feed's entries from since on.
+func (s *Store) Revocations(ctx context.Context, since time.Time) ([]Revocation, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT session_id, revoked_at FROM revocations WHERE revoked_at >= $1`, millis(since))
+	if err != nil {
+		return nil, fail("read revocations", err)
+	}
+	defer rows.Close() //nolint:errcheck // nothing is lost when a finished read fails to close
+	var all []Revocation
+	for rows.Next() {
+		var r Revocation
+		var at int64
+		if err := rows.Scan(&r.SessionID, &at); err != nil {
+			return nil, fail("read revocations", err)
+		}
+		r.At = fromMillis(at)
+		all = append(all, r)
+	}
+	return all, fail("read revocations", rows.Err())
+}
+
+// Purge deletes at most limit rows of each kind that nobody asks for any more at this time, and reports whether
+// there may be more. Ended and run-out sessions stay for keep, so that their users can see why they ended.
+func (s *Store) Purge(ctx context.Context, at time.Time, keep time.Duration, limit int) (more bool, err error) {
+	const day = 24 * time.Hour
+	for _, p := range []struct {
+		table, key, column string
+		before             time.Time
+	}{
+		{"sessions", "id", "idle_ends_at", at.Add(-keep)},
+		{"revocations", "session_id", "revoked_at", at.Add(-10 * time.Minute)},
+		{"login_failures", "key", "next_at", at.Add(-day)},
+		{"login_rates", "key", "whole_at", at},
+		{"known_addresses", "key", "logged_in_at", at.Add(-90 * day)},
+	} {
+		query := fmt.Sprintf(`DELETE FROM %[1]s WHERE %[2]s IN (SELECT %[2]s FROM %[1]s WHERE %[3]s < $1 LIMIT $2) AND %[3]s < $1`, //nolint:gosec // G201: constants
+			p.table, p.key, p.column)
+		result, err := s.write.ExecContext(ctx, query, millis(p.before), limit)
+		if err != nil {
+			return false, fail("purge "+p.table, err)
+		}
+		n, err := result.RowsAffected()
+		if err != nil {
+			return false, fail("purge "+p.table, err)
+		}
+		more = more || n >= int64(limit)
+	}
+	return more, nil
 }

@@ -104,16 +104,18 @@ func (s *Store) Empty(ctx context.Context) (bool, error) {
 	return !some, fail("look for users", err)
 }
 
-// SetPassword replaces the password hash of the user and ends the user's sessions with reason; ErrNotFound when
-// there is no such user.
-func (s *Store) SetPassword(ctx context.Context, userID int64, hash string, at time.Time) error {
+// SetPassword replaces the password hash of the user and ends the user's sessions but the one with the id except (""
+// spares none). It returns the ids of the sessions it ended; ErrNotFound when there is no such user.
+func (s *Store) SetPassword(ctx context.Context, userID int64, hash, except string, at time.Time) (ended []string, err error) {
 	const query = `UPDATE users SET password_hash = $1, password_changed_at = $2 WHERE id = $3`
-	return s.Transact(ctx, func(tx *sql.Tx) error {
+	err = s.Transact(ctx, func(tx *sql.Tx) error {
 		if err := execOne(ctx, tx, "set password", query, hash, millis(at), userID); err != nil {
 			return err
 		}
-		return endSessions(ctx, tx, userID, EndedByPasswordChange, at)
+		ended, err = endSessions(ctx, tx, EndedByPasswordChange, at, `user_id = $3 AND id <> $4`, userID, except)
+		return err
 	})
+	return ended, err
 }
 
 // RehashPassword replaces the hash by a stronger one of the same password. It changes nothing when the hash is
@@ -131,7 +133,8 @@ func (s *Store) DisableUser(ctx context.Context, userID int64, at time.Time) err
 		if err := execOne(ctx, tx, "disable user", query, millis(at), userID); err != nil {
 			return err
 		}
-		return endSessions(ctx, tx, userID, EndedByDisable, at)
+		_, err := endSessions(ctx, tx, EndedByDisable, at, `user_id = $3`, userID)
+		return err
 	})
 }
 
@@ -141,8 +144,13 @@ func (s *Store) EnableUser(ctx context.Context, userID int64) error {
 }
 
 // DeleteUser removes the user and the user's sessions.
-func (s *Store) DeleteUser(ctx context.Context, userID int64) error {
-	return execOne(ctx, s.write, "delete user", `DELETE FROM users WHERE id = $1`, userID)
+func (s *Store) DeleteUser(ctx context.Context, userID int64, at time.Time) error {
+	return s.Transact(ctx, func(tx *sql.Tx) error {
+		if _, err := endSessions(ctx, tx, EndedByDisable, at, `user_id = $3`, userID); err != nil {
+			return err
+		}
+		return execOne(ctx, tx, "delete user", `DELETE FROM users WHERE id = $1`, userID)
+	})
 }
 
 func scanUser(row interface{ Scan(...any) error }) (User, error) {

@@ -50,7 +50,7 @@ func (a *Accounts) Create(ctx context.Context, username, password string, roles 
 
 // store trusts its arguments: Create has checked them, or they are our own.
 func (a *Accounts) store(ctx context.Context, name, password string, roles []string) (models.User, error) {
-	hash, err := a.hash(ctx, password)
+	hash, err := a.Hasher.hashNormal(ctx, password)
 	if err != nil {
 		return models.User{}, err
 	}
@@ -60,24 +60,17 @@ func (a *Accounts) store(ctx context.Context, name, password string, roles []str
 	})
 }
 
-func (a *Accounts) hash(ctx context.Context, password string) (string, error) {
-	normal, err := normalizePassword(password)
-	if err != nil {
-		return "", err
-	}
-	return a.Hasher.Hash(ctx, normal)
-}
-
 // SetPassword gives the user a new password that follows the rules, and ends the user's sessions.
 func (a *Accounts) SetPassword(ctx context.Context, user models.User, password string) error {
 	if err := a.Policy.Check(user.Username, password); err != nil {
 		return err
 	}
-	hash, err := a.hash(ctx, password)
+	hash, err := a.Hasher.hashNormal(ctx, password)
 	if err != nil {
 		return err
 	}
-	return a.Store.SetPassword(ctx, user.ID, hash, a.Now())
+	_, err = a.Store.SetPassword(ctx, user.ID, hash, "", a.Now())
+	return err
 }
 
 // Find returns the user with this name in any of its spellings, or models.ErrNotFound.

@@ -67,39 +67,22 @@ func (s *Service) strengthen(ctx context.Context, user models.User, password str
 	}
 }
 
-// StartSession starts a session for a user who has just proven who they are.
-func (s *Service) StartSession(ctx context.Context, user models.User) (models.Session, error) {
-	session := models.Session{ID: newID(), UserID: user.ID, CreatedAt: s.Now()}
-	err := s.Store.CreateSession(ctx, session)
-	if errors.Is(err, models.ErrNotFound) {
-		return models.Session{}, refuseCredentials("disabled or deleted while logging in")
-	}
-	return session, err
-}
-
-// Identity returns the principal that verified claims name, as the database has it now: the tutorial's
-// identity(payload). The error is *Error: token_invalid, token_expired or session_ended; or it wraps
-// models.ErrUnavailable, and then nobody may pass.
+// Identity returns the principal that verified claims name: the tutorial's identity(payload). The error is *Error:
+// token_invalid, token_expired or session_ended; or it wraps models.ErrUnavailable, and then nobody may pass.
 func (s *Service) Identity(ctx context.Context, claims Claims) (Principal, error) {
-	if err := claims.check(s.Settings, s.Now()); err != nil {
+	now := s.Now()
+	if err := claims.check(s.Settings, now); err != nil {
 		return Principal{}, err
 	}
-	session, user, err := s.Store.SessionWithUser(ctx, claims.SessionID)
-	switch {
-	case errors.Is(err, models.ErrNotFound):
-		return Principal{}, sessionEnded("no longer exists")
-	case err != nil:
-		return Principal{}, fmt.Errorf("identify: %w", err)
-	case user.ID != claims.Identity:
-		return Principal{}, tokenFault("its session belongs to another user")
-	case user.Disabled():
-		return Principal{}, sessionEnded(string(models.EndedByDisable))
-	case session.Ended():
-		return Principal{}, sessionEnded(string(session.EndedReason))
+	live, err := s.session(ctx, claims.SessionID)
+	if err != nil {
+		return Principal{}, err
 	}
-	return Principal{UserID: user.ID, Username: user.Username, Roles: user.Roles, SessionID: session.ID}, nil
-}
-
-func sessionEnded(reason string) error {
-	return &Error{Code: SessionEnded, Detail: fmt.Sprintf("The session of this token has ended (%s). Log in again with POST /auth.", reason)}
+	if live.principal.UserID != claims.Identity {
+		return Principal{}, tokenFault("its session belongs to another user")
+	}
+	if reason := live.session.Ended(now); reason != "" {
+		return Principal{}, sessionEnded(reason)
+	}
+	return live.principal, nil
 }

@@ -1,10 +1,12 @@
 package security
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	ginjwt "github.com/appleboy/gin-jwt/v2"
@@ -18,6 +20,7 @@ const (
 	keyPrincipal = "sherpa.principal"
 	keyFailure   = "sherpa.failure"
 	keyScheme    = "sherpa.scheme"
+	keyLogin     = "sherpa.login"
 )
 
 // Credentials are what a login request carries.
@@ -26,16 +29,12 @@ type Credentials struct {
 	Password string
 }
 
-// Login is what a successful login leads to.
-type Login struct {
-	User    models.User
-	Session models.Session
-}
-
-// Tokens are what a client gets for a successful login.
+// Tokens are what a client gets for a login or a refresh.
 type Tokens struct {
-	AccessToken string
-	ExpiresIn   time.Duration
+	AccessToken      string
+	ExpiresIn        time.Duration
+	RefreshToken     string
+	RefreshExpiresIn time.Duration
 }
 
 // Wire is how the gate speaks HTTP; package handlers implements it.
@@ -86,9 +85,84 @@ func NewGate(service *Service, wire Wire) (*Gate, error) {
 // Login handles POST /auth.
 func (g *Gate) Login(c *gin.Context) { g.jwt.LoginHandler(c) }
 
-// Guard returns the handlers that let only a principal pass.
-func (g *Gate) Guard() []gin.HandlerFunc {
-	return []gin.HandlerFunc{g.normalizeScheme, g.jwt.MiddlewareFunc()}
+// Refresh exchanges a refresh token for new tokens; the errors are those of Service.Refresh.
+func (g *Gate) Refresh(c *gin.Context, refreshToken string) (Tokens, error) {
+	login, err := g.service.Refresh(c.Request.Context(), refreshToken)
+	if err != nil {
+		return Tokens{}, err
+	}
+	access, _, err := g.jwt.TokenGenerator(&login)
+	if err != nil {
+		return Tokens{}, fmt.Errorf("mint access token: %w", err)
+	}
+	c.Set(keyPrincipal, principalOf(login))
+	return g.tokens(access, login), nil
+}
+
+// Authenticate returns the principal of a request outside the guarded routes.
+func (g *Gate) Authenticate(c *gin.Context) (Principal, error) {
+	scheme, token, err := ParseAuthorization(c.Request.Header["Authorization"])
+	c.Set(keyScheme, scheme)
+	if err != nil {
+		return Principal{}, err
+	}
+	principal, err := g.identify(c.Request.Context(), token)
+	if err == nil {
+		c.Set(keyPrincipal, principal)
+	}
+	return principal, err
+}
+
+// identify verifies the token, remembers it, and returns whom it names.
+func (g *Gate) identify(ctx context.Context, token string) (Principal, error) {
+	claims, err := g.service.Verify(token)
+	if err != nil {
+		return Principal{}, err
+	}
+	principal, err := g.service.Identity(ctx, claims)
+	if err == nil {
+		g.service.memory.remember(token, claims)
+	}
+	return principal, err
+}
+
+// Guard lets only a principal pass. A token that gin-jwt has verified before is not verified again: its text is the
+// same to the last bit, so its claims are. Its times, its session and its user are looked at with every request.
+func (g *Gate) Guard(c *gin.Context) {
+	scheme, token, err := ParseAuthorization(c.Request.Header["Authorization"])
+	if err != nil {
+		g.reject(c, scheme, err)
+		return
+	}
+	claims, ok := g.service.memory.recall(token)
+	if !ok {
+		g.verify(c, scheme, token)
+		return
+	}
+	principal, err := g.service.Identity(c.Request.Context(), claims)
+	if err != nil {
+		g.reject(c, scheme, err)
+		return
+	}
+	c.Set(keyPrincipal, principal)
+}
+
+// verify leaves an unknown token to gin-jwt. gin-jwt knows one scheme in one spelling, and golang-jwt's parser is
+// lenient: they see "Bearer <token>" and nothing that we could not have written.
+func (g *Gate) verify(c *gin.Context, scheme, token string) {
+	if _, err := parseToken(token); err != nil {
+		g.reject(c, scheme, err)
+		return
+	}
+	c.Set(keyScheme, scheme)
+	c.Request.Header.Set("Authorization", SchemeBearer+" "+token)
+	g.jwt.MiddlewareFunc()(c)
+}
+
+func (g *Gate) reject(c *gin.Context, scheme string, err error) {
+	c.Set(keyScheme, scheme)
+	c.Abort()
+	g.wire.WriteError(c, err)
 }
 
 // RequireRole returns a handler, to stand behind Guard, that lets only principals with the role pass.
@@ -111,22 +185,6 @@ func PrincipalOf(c *gin.Context) (Principal, bool) {
 // SchemeOf returns the scheme under which the request sent a token, or "" when it sent none.
 func SchemeOf(c *gin.Context) string { return c.GetString(keyScheme) }
 
-// normalizeScheme lets gin-jwt, which knows one scheme in one spelling, see "Bearer <token>" and nothing else, and
-// golang-jwt, whose parser is lenient, nothing that we could not have written.
-func (g *Gate) normalizeScheme(c *gin.Context) {
-	scheme, token, err := ParseAuthorization(c.Request.Header.Values("Authorization"))
-	c.Set(keyScheme, scheme)
-	if err == nil {
-		_, err = parseToken(token)
-	}
-	if err != nil {
-		c.Abort()
-		g.wire.WriteError(c, err)
-		return
-	}
-	c.Request.Header.Set("Authorization", SchemeBearer+" "+token)
-}
-
 // key finds the key that signed the token. It does the checks that golang-jwt v4 leaves out, before golang-jwt
 // believes anything in the token.
 func (g *Gate) key(token *jwt.Token) (any, error) {
@@ -134,11 +192,7 @@ func (g *Gate) key(token *jwt.Token) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, ok := g.service.Keys.find(raw.signed, raw.sum)
-	if !ok {
-		return nil, tokenFault("its signature is not ours, or its key was retired")
-	}
-	return key, nil
+	return g.service.Keys.verify(raw)
 }
 
 // authenticate is gin-jwt's Authenticator. All that can fail happens here, because after it gin-jwt hands out a
@@ -149,16 +203,33 @@ func (g *Gate) authenticate(c *gin.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	client := ClientOf(c)
+	if err := g.service.Admit(ctx, credentials.Username, client); err != nil {
+		return nil, err
+	}
 	user, err := g.service.Authenticate(ctx, credentials.Username, credentials.Password)
 	if err != nil {
 		return nil, err
 	}
-	session, err := g.service.StartSession(ctx, user)
+	if err := g.service.Forgive(ctx, credentials.Username, client); err != nil {
+		return nil, err
+	}
+	login, err := g.service.StartSession(ctx, user, client)
 	if err != nil {
 		return nil, err
 	}
-	c.Set(keyPrincipal, Principal{UserID: user.ID, Username: user.Username, Roles: user.Roles, SessionID: session.ID})
-	return &Login{User: user, Session: session}, nil
+	c.Set(keyPrincipal, principalOf(login))
+	c.Set(keyLogin, login)
+	return &login, nil
+}
+
+// ClientOf returns where the request comes from.
+func ClientOf(c *gin.Context) Client {
+	return Client{Address: c.ClientIP(), UserAgent: c.Request.UserAgent()}
+}
+
+func principalOf(login Login) Principal {
+	return Principal{UserID: login.User.ID, Username: login.User.Username, Roles: login.User.Roles, SessionID: login.Session.ID}
 }
 
 // payload is gin-jwt's PayloadFunc; gin-jwt adds exp and orig_iat.
@@ -167,7 +238,7 @@ func (g *Gate) payload(data any) ginjwt.MapClaims {
 	if !ok || login == nil {
 		return ginjwt.MapClaims{} // a token without claims is refused everywhere
 	}
-	now := login.Session.CreatedAt
+	now := login.At
 	claims := ginjwt.MapClaims{
 		"identity": login.User.ID,
 		"sub":      strconv.FormatInt(login.User.ID, 10),
@@ -183,14 +254,24 @@ func (g *Gate) payload(data any) ginjwt.MapClaims {
 	return claims
 }
 
-func (g *Gate) loginResponse(c *gin.Context, _ int, token string, _ time.Time) {
-	g.wire.WriteTokens(c, Tokens{AccessToken: token, ExpiresIn: g.service.Settings.AccessTTL})
+// loginResponse is gin-jwt's LoginResponse; nothing in it can fail.
+func (g *Gate) loginResponse(c *gin.Context, _ int, access string, _ time.Time) {
+	login, _ := c.Value(keyLogin).(Login)
+	g.wire.WriteTokens(c, g.tokens(access, login))
+}
+
+func (g *Gate) tokens(access string, login Login) Tokens {
+	return Tokens{
+		AccessToken: access, ExpiresIn: g.service.Settings.AccessTTL,
+		RefreshToken: login.RefreshToken, RefreshExpiresIn: login.refreshExpiresIn(),
+	}
 }
 
 // identity is gin-jwt's IdentityHandler. It returns a value or nil, never a pointer: gin-jwt takes a nil pointer
-// for an identity. It reads the claims anew from the verified token, because gin-jwt's map has lost duplicates.
+// for an identity. It reads the token anew, because gin-jwt's claims have lost what
+// was there twice.
 func (g *Gate) identity(c *gin.Context) any {
-	principal, err := g.principal(c)
+	principal, err := g.identify(c.Request.Context(), bearerToken(c))
 	if err != nil {
 		c.Set(keyFailure, err)
 		return nil
@@ -198,16 +279,9 @@ func (g *Gate) identity(c *gin.Context) any {
 	return principal
 }
 
-func (g *Gate) principal(c *gin.Context) (Principal, error) {
-	raw, err := parseToken(c.GetHeader("Authorization")[len(SchemeBearer)+1:])
-	if err != nil {
-		return Principal{}, err
-	}
-	claims, err := raw.claims()
-	if err != nil {
-		return Principal{}, err
-	}
-	return g.service.Identity(c.Request.Context(), claims)
+// bearerToken returns what verify has put behind the scheme.
+func bearerToken(c *gin.Context) string {
+	return strings.TrimPrefix(c.GetHeader("Authorization"), SchemeBearer+" ")
 }
 
 // authorize is gin-jwt's Authorizator: by default a nil identity passes.
@@ -243,7 +317,7 @@ func (g *Gate) explain(c *gin.Context, err error) error {
 	case errors.As(err, &known):
 		return err
 	case errors.Is(err, ginjwt.ErrExpiredToken):
-		if _, precise := g.principal(c); precise != nil {
+		if _, precise := g.identify(c.Request.Context(), bearerToken(c)); precise != nil {
 			return precise
 		}
 		return &Error{Code: TokenExpired, Detail: "The token expired. " + logInAgain}

@@ -71,6 +71,15 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	return encodePHC(h.params, salt, sum), nil
 }
 
+// hashNormal normalises the password and hashes it.
+func (h *Hasher) hashNormal(ctx context.Context, password string) (string, error) {
+	normal, err := normalizePassword(password)
+	if err != nil {
+		return "", err
+	}
+	return h.Hash(ctx, normal)
+}
+
 // Verify reports whether password is the one in the PHC string, and whether the string was made with weaker
 // parameters than today's.
 func (h *Hasher) Verify(ctx context.Context, phc, password string) (ok, weak bool, err error) {

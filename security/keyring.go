@@ -1,6 +1,7 @@
 package security
 
 import (
+	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -21,7 +22,8 @@ const minKeyVariety = 10
 // KeyRing holds the secrets that sign access tokens: the first signs, all verify. Putting a new key in front and
 // keeping the old one until its last token has expired changes the key without logging anyone out.
 type KeyRing struct {
-	keys [][]byte
+	keys    [][]byte
+	refresh [][]byte // derived from keys, so that no key serves two purposes
 }
 
 // NewKey returns a fresh secret of 256 random bits, as 43 characters that survive a shell, a file and a header.
@@ -52,7 +54,19 @@ func ParseKeyRing(text string) (KeyRing, error) {
 	if len(faults) > 0 {
 		return KeyRing{}, errors.Join(faults...)
 	}
-	return ring, nil
+	return ring, ring.derive()
+}
+
+// derive makes the keys for refresh tokens (HKDF, RFC 5869).
+func (r *KeyRing) derive() error {
+	for _, key := range r.keys {
+		derived, err := hkdf.Key(sha256.New, key, nil, "sherpa refresh token", sha256.Size)
+		if err != nil {
+			return fmt.Errorf("derive key: %w", err)
+		}
+		r.refresh = append(r.refresh, derived)
+	}
+	return nil
 }
 
 func checkKey(key string) error {

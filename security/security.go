@@ -6,6 +6,7 @@ package security
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -25,6 +26,9 @@ const (
 	TokenInvalid         Code = "token_invalid"
 	TokenExpired         Code = "token_expired"
 	SessionEnded         Code = "session_ended"
+	RefreshInvalid       Code = "refresh_token_invalid"
+	WrongPassword        Code = "wrong_password" //nolint:gosec // G101: a name
+	Throttled            Code = "throttled"
 	Forbidden            Code = "forbidden"
 	Overloaded           Code = "overloaded"
 )
@@ -33,6 +37,7 @@ const (
 type Error struct {
 	Code       Code
 	Detail     string        // what happened and what to do next; safe to send
+	Reason     string        // why a session ended, for programs
 	RetryAfter time.Duration // zero: no promise
 	Fields     []FieldError  // the parts of the request body at fault, if any
 	Err        error         // the private cause, for the log only
@@ -53,6 +58,12 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// HasCode reports whether err is a refusal with this code.
+func HasCode(err error, code Code) bool {
+	var refusal *Error
+	return errors.As(err, &refusal) && refusal.Code == code
+}
+
 // Principal is who makes a checked request.
 type Principal struct {
 	UserID    int64
@@ -63,19 +74,39 @@ type Principal struct {
 
 // Settings are what an operator may choose. All are required.
 type Settings struct {
-	Issuer    string // claim iss
-	Audience  string // claim aud
-	AccessTTL time.Duration
+	Issuer      string // claim iss
+	Audience    string // claim aud
+	AccessTTL   time.Duration
+	SessionIdle time.Duration // a session ends when it is not refreshed for so long
+	SessionAge  time.Duration // a session ends at this age
+	CacheSize   int           // tokens, and sessions, that are remembered
 }
 
-// Service knows users and sessions. Its fields are set once, before it is used.
-type Service struct {
+// Parts are what a Service is made of. All are required.
+type Parts struct {
 	Store    *models.Store
 	Hasher   *Hasher
+	Policy   PasswordPolicy
 	Keys     KeyRing
 	Settings Settings
 	Logger   *slog.Logger
 	Now      func() time.Time
+}
+
+// Service knows users and sessions. It is safe for concurrent use. Create it with NewService, and let Run run: a
+// Service whose Run does not run remembers nothing, and asks the database with every request.
+type Service struct {
+	Parts
+	memory *memory
+}
+
+// NewService returns a service of these parts.
+func NewService(parts Parts) (*Service, error) {
+	memory, err := newMemory(parts.Settings.CacheSize)
+	if err != nil {
+		return nil, err
+	}
+	return &Service{Parts: parts, memory: memory}, nil
 }
 
 // newID returns 130 bits of randomness as 26 letters and digits.

@@ -59,6 +59,28 @@ func parseToken(text string) (rawToken, error) {
 	return rawToken{signed: text[:len(parts[0])+1+len(parts[1])], payload: payload, sum: sum}, nil
 }
 
+// Verify returns the claims of an access token that a key of the ring signed. Its times and its session are for
+// Identity to check.
+func (s *Service) Verify(text string) (Claims, error) {
+	raw, err := parseToken(text)
+	if err != nil {
+		return Claims{}, err
+	}
+	if _, err := s.Keys.verify(raw); err != nil {
+		return Claims{}, err
+	}
+	return raw.claims()
+}
+
+// verify returns the key that signed the token.
+func (r KeyRing) verify(t rawToken) ([]byte, error) {
+	key, ok := r.find(t.signed, t.sum)
+	if !ok {
+		return nil, tokenFault("its signature is not ours, or its key was retired")
+	}
+	return key, nil
+}
+
 // decodeSegment compares with the canonical text, because the decoder skips line ends and ignores stray bits.
 func decodeSegment(segment string) ([]byte, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(segment)

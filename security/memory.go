@@ -1,0 +1,158 @@
+package security
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"sherpa/models"
+)
+
+const (
+	// pollInterval bounds how late a replica learns that a session has ended elsewhere.
+	pollInterval = 500 * time.Millisecond
+	// pollOverlap is how far each poll looks back: a transaction may commit late, and the clock of another replica
+	// may be behind.
+	pollOverlap = 30 * time.Second
+	// memoryGrace is how long remembered sessions count when the feed cannot be read.
+	memoryGrace = 30 * time.Second
+	// liveTTL bounds what a change that is made around this program, in the database itself, takes to be seen.
+	liveTTL = 5 * time.Minute
+)
+
+// memory is what lets a request pass without the database: claims of tokens that were verified, and sessions that
+// live. Both are bounded. A session that ends is forgotten, at once where it was ended and by the feed elsewhere.
+type memory struct {
+	verified *otter.Cache[string, Claims]
+	live     *otter.Cache[string, liveSession]
+	polled   atomic.Pointer[time.Time] // when the feed was last read; nil before
+	seen     map[string]time.Time      // revocations that were carried out; for poll alone
+	hits     atomic.Int64
+	loads    atomic.Int64
+}
+
+// liveSession is a session that had not ended when it was read.
+type liveSession struct {
+	principal Principal
+	session   models.Session
+}
+
+func newMemory(size int) (*memory, error) {
+	verified, err := otter.New(&otter.Options[string, Claims]{MaximumSize: size})
+	if err != nil {
+		return nil, fmt.Errorf("token cache: %w", err)
+	}
+	live, err := otter.New(&otter.Options[string, liveSession]{
+		MaximumSize: size, ExpiryCalculator: otter.ExpiryCreating[string, liveSession](liveTTL),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("session cache: %w", err)
+	}
+	return &memory{verified: verified, live: live, seen: map[string]time.Time{}}, nil
+}
+
+// remember keeps the claims of a token that was verified. The text is copied: it is a part of all the headers.
+func (m *memory) remember(token string, claims Claims) {
+	m.verified.Set(strings.Clone(token), claims)
+}
+
+// recall returns the claims of a token that was verified before.
+func (m *memory) recall(token string) (Claims, bool) { return m.verified.GetIfPresent(token) }
+
+// forget makes the next request of each session ask the database. A load that is under way meanwhile is thrown away.
+func (m *memory) forget(sessionIDs ...string) {
+	for _, id := range sessionIDs {
+		m.live.Invalidate(id)
+	}
+}
+
+// fresh reports whether the feed was read so recently that remembered sessions count.
+func (m *memory) fresh(now time.Time) bool {
+	polled := m.polled.Load()
+	return polled != nil && now.Sub(*polled) <= memoryGrace
+}
+
+// session returns the living session with its principal, from memory where it may.
+func (s *Service) session(ctx context.Context, id string) (liveSession, error) {
+	if !s.memory.fresh(s.Now()) {
+		return s.loadSession(ctx, id) // fails closed: memory that may be stale is not asked
+	}
+	if live, ok := s.memory.live.GetIfPresent(id); ok {
+		s.memory.hits.Add(1)
+		return live, nil
+	}
+	return s.memory.live.Get(ctx, id, otter.LoaderFunc[string, liveSession](s.loadSession))
+}
+
+// loadSession reads the session; only one that lives is no error, and so only such a one is remembered.
+func (s *Service) loadSession(ctx context.Context, id string) (liveSession, error) {
+	s.memory.loads.Add(1)
+	session, user, err := s.Store.SessionWithUser(ctx, id)
+	switch {
+	case errors.Is(err, models.ErrNotFound):
+		return liveSession{}, sessionEnded("")
+	case err != nil:
+		return liveSession{}, fmt.Errorf("identify: %w", err)
+	case user.Disabled():
+		return liveSession{}, sessionEnded(models.EndedByDisable)
+	}
+	if reason := session.Ended(s.Now()); reason != "" {
+		return liveSession{}, sessionEnded(reason)
+	}
+	principal := Principal{UserID: user.ID, Username: user.Username, Roles: user.Roles, SessionID: session.ID}
+	return liveSession{principal: principal, session: session}, nil
+}
+
+// Poll reads the feed once, and forgets the sessions that other replicas, or the command line, have ended. It must
+// not be called twice at the same time.
+func (s *Service) Poll(ctx context.Context) error {
+	now := s.Now()
+	if !s.memory.fresh(now) {
+		s.memory.live.InvalidateAll() // what was missed may be older than the overlap
+	}
+	news, err := s.Store.Revocations(ctx, now.Add(-pollOverlap))
+	if err != nil {
+		return fmt.Errorf("poll revocations: %w", err)
+	}
+	s.memory.carryOut(news)
+	s.memory.polled.Store(&now)
+	return nil
+}
+
+func (m *memory) carryOut(news []models.Revocation) {
+	seen := make(map[string]time.Time, len(news))
+	for _, r := range news {
+		if _, done := m.seen[r.SessionID]; !done {
+			m.forget(r.SessionID)
+		}
+		seen[r.SessionID] = r.At
+	}
+	m.seen = seen
+}
+
+// Stats are counts since the start, for an operator's eyes.
+type Stats struct {
+	Tokens   int   // verified tokens in memory
+	Sessions int   // living sessions in memory
+	Hits     int64 // requests that needed no database
+	Loads    int64 // sessions read from the database
+	Hashes   int64 // password hashes computed
+	FeedAge  time.Duration
+}
+
+// Stats returns the counts.
+func (s *Service) Stats() Stats {
+	stats := Stats{
+		Tokens: s.memory.verified.EstimatedSize(), Sessions: s.memory.live.EstimatedSize(),
+		Hits: s.memory.hits.Load(), Loads: s.memory.loads.Load(), Hashes: s.Hasher.Computed(),
+	}
+	if polled := s.memory.polled.Load(); polled != nil {
+		stats.FeedAge = s.Now().Sub(*polled)
+	}
+	return stats
+}

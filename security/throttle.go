@@ -1,0 +1,82 @@
+package security
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"sherpa/models"
+)
+
+// An address may make 100 login requests at once and 400 a minute.
+const (
+	addressBurst    = 100
+	addressInterval = time.Minute / 400
+)
+
+// Admit counts a login before anything costly is done for it. The error is *Error with code throttled.
+func (s *Service) Admit(ctx context.Context, username string, client Client) error {
+	return s.admit(ctx, s.attempt(username, client.Address))
+}
+
+func (s *Service) admit(ctx context.Context, attempt models.LoginAttempt) error {
+	wait, err := s.Store.CountLogin(ctx, attempt)
+	if err != nil {
+		return fmt.Errorf("count login: %w", err)
+	}
+	if wait == 0 {
+		return nil
+	}
+	wait = (wait + time.Second - 1).Truncate(time.Second)
+	return &Error{
+		Code: Throttled, RetryAfter: wait,
+		Detail: fmt.Sprintf("Too many logins failed for this username, or too many came from this address. Wait %v and try again.", wait),
+	}
+}
+
+// Forgive forgets the failures before a login that succeeded.
+func (s *Service) Forgive(ctx context.Context, username string, client Client) error {
+	return s.Store.ForgiveLogin(ctx, s.attempt(username, client.Address))
+}
+
+// attempt says what a login counts against. A name that nobody has counts like any other, so that counting does not
+// tell which names exist. The keys are hashes, because people type passwords into the wrong field.
+func (s *Service) attempt(username, address string) models.LoginAttempt {
+	name, err := NormalizeUsername(username)
+	if err != nil {
+		name = strings.ToLower(username)
+	}
+	prefix := addressPrefix(address)
+	return models.LoginAttempt{
+		NameKey: throttleKey("name", name), NameAddressKey: throttleKey("name and address", name, prefix),
+		AddressKey: throttleKey("address", prefix),
+		At:         s.Now(), Interval: addressInterval, Burst: addressBurst,
+	}
+}
+
+func throttleKey(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// addressPrefix is what one client controls: an IPv4 address, or the /64 network of an IPv6 address.
+func addressPrefix(address string) string {
+	addr, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
+	}
+	addr = addr.Unmap().WithZone("")
+	bits := addr.BitLen()
+	if addr.Is6() {
+		bits = 64
+	}
+	prefix, err := addr.Prefix(bits)
+	if err != nil {
+		return address
+	}
+	return prefix.String()
+}
