@@ -1,0 +1,95 @@
+// Command rivals serves what Sherpa is measured against: "bare", Gin and nothing else, and "stock", the same route
+// guarded by gin-jwt as its README shows it. Both answer GET /mountain/:name with Sherpa's JSON.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	ginjwt "github.com/appleboy/gin-jwt/v2"
+	"github.com/gin-gonic/gin"
+)
+
+func main() {
+	kind := flag.String("kind", "bare", "which rival to be: bare or stock")
+	listen := flag.String("listen", "127.0.0.1:5101", "address to listen on")
+	flag.Parse()
+	if err := run(*kind, *listen); err != nil {
+		fmt.Fprintln(os.Stderr, "rivals:", err)
+		os.Exit(1)
+	}
+}
+
+func run(kind, listen string) error {
+	gin.SetMode(gin.ReleaseMode)
+	engine := gin.New()
+	switch kind {
+	case "bare":
+		engine.GET("/mountain/:name", getMountain)
+	case "stock":
+		if err := stock(engine); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("%q is neither bare nor stock", kind)
+	}
+	return engine.Run(listen)
+}
+
+type mountainResponse struct {
+	Mountain string `json:"mountain"`
+}
+
+func getMountain(c *gin.Context) {
+	c.JSON(http.StatusOK, mountainResponse{Mountain: c.Param("name")})
+}
+
+// identityKey is the claim that names the user, as in gin-jwt's README.
+const identityKey = "id"
+
+type login struct {
+	Username string `json:"username" binding:"required"`
+	Password string `json:"password" binding:"required"`
+}
+
+// stock guards the route with gin-jwt. What is not set here stays at gin-jwt's default: HS256, the identity straight
+// from the claims, everybody with a valid token may pass.
+func stock(engine *gin.Engine) error {
+	middleware, err := ginjwt.New(&ginjwt.GinJWTMiddleware{
+		Realm:         "test zone",
+		Key:           []byte("secret key"),
+		Timeout:       time.Hour,
+		MaxRefresh:    time.Hour,
+		IdentityKey:   identityKey,
+		Authenticator: authenticate,
+		PayloadFunc:   payload,
+		TokenLookup:   "header: Authorization",
+		TokenHeadName: "Bearer",
+		TimeFunc:      time.Now,
+	})
+	if err != nil {
+		return fmt.Errorf("gin-jwt: %w", err)
+	}
+	engine.POST("/login", middleware.LoginHandler)
+	engine.GET("/mountain/:name", middleware.MiddlewareFunc(), getMountain)
+	return nil
+}
+
+// authenticate knows the one user of gin-jwt's README.
+func authenticate(c *gin.Context) (any, error) {
+	var credentials login
+	if err := c.ShouldBindJSON(&credentials); err != nil {
+		return nil, ginjwt.ErrMissingLoginValues
+	}
+	if credentials.Username != "admin" || credentials.Password != "admin" {
+		return nil, ginjwt.ErrFailedAuthentication
+	}
+	return credentials.Username, nil
+}
+
+func payload(data any) ginjwt.MapClaims {
+	return ginjwt.MapClaims{identityKey: data}
+}
