@@ -25,6 +25,9 @@ type Config struct {
 	SecretKeyFile     string        `group:"Settings" placeholder:"PATH" help:"File with the signing keys, one a line: the first signs, all verify. Or put the keys into the variable SHERPA_SECRET_KEY, separated by commas; there is no flag for them, because every process can read flags. With neither, a key is made and kept in secret.key beside the database."`
 	Demo              string        `group:"Settings" default:"auto" placeholder:"auto|true|false" help:"Whether an empty database gets the tutorial's user sherpa/everest. auto: on a loopback address only."`
 	AccessTTL         time.Duration `group:"Settings" default:"5m" placeholder:"DURATION" help:"How long an access token lives, from 10s to 24h."`
+	SessionIdle       time.Duration `group:"Settings" default:"168h" placeholder:"DURATION" help:"A session ends when it is not refreshed for so long, from 1m."`
+	SessionAge        time.Duration `group:"Settings" default:"720h" placeholder:"DURATION" help:"A session ends at this age, however often it is refreshed, up to 8760h."`
+	CacheSize         int           `group:"Settings" default:"131072" placeholder:"N" help:"How many verified tokens and living sessions are remembered, from 100. 100000 take about 100 MB."`
 	Issuer            string        `group:"Settings" default:"sherpa" help:"The claim iss of access tokens."`
 	Audience          string        `group:"Settings" default:"sherpa" help:"The claim aud of access tokens."`
 	PasswordMinLength int           `group:"Settings" default:"15" placeholder:"N" help:"Fewest characters of a new password, from 8 to 64."`
@@ -175,6 +178,9 @@ func (c *Config) validate() []error {
 	check(oneOf(c.Demo, "auto", "true", "false"), "demo", "%q is none of auto, true, false", c.Demo)
 	check(oneOf(c.LogFormat, "auto", "text", "json"), "log-format", "%q is none of auto, text, json", c.LogFormat)
 	check(c.AccessTTL >= 10*time.Second && c.AccessTTL <= 24*time.Hour, "access-ttl", "%v is not between 10s and 24h", c.AccessTTL)
+	check(c.SessionIdle >= time.Minute && c.SessionIdle <= c.SessionAge, "session-idle", "%v is not between 1m and SHERPA_SESSION_AGE", c.SessionIdle)
+	check(c.SessionAge <= 8760*time.Hour, "session-age", "%v is more than 8760h", c.SessionAge)
+	check(c.CacheSize >= 100, "cache-size", "%d is less than 100", c.CacheSize)
 	check(c.Issuer != "", "issuer", "it is empty")
 	check(c.Audience != "", "audience", "it is empty")
 	check(c.PasswordMinLength >= security.LeastMinPassword && c.PasswordMinLength <= 64,
@@ -206,7 +212,7 @@ func (c *Config) demo() bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
-// keyRing reads the signing keys from where the settings say, or makes one beside the database.
+// keyRing reads the signing keys from where the settings say, by default from beside the database.
 func (c *Config) keyRing() (security.KeyRing, error) {
 	switch {
 	case c.secretKey != "":
@@ -215,7 +221,35 @@ func (c *Config) keyRing() (security.KeyRing, error) {
 	case c.SecretKeyFile != "":
 		return readKeyRing(c.SecretKeyFile)
 	}
-	return c.ownKeyRing()
+	path, err := c.ownKeyFile()
+	if err != nil {
+		return security.KeyRing{}, err
+	}
+	return readKeyRing(path)
+}
+
+// ownKeyFile is where the key is kept that makeKey makes.
+func (c *Config) ownKeyFile() (string, error) {
+	database, err := models.SQLitePath(c.DatabaseURL)
+	return filepath.Join(filepath.Dir(database), "secret.key"), err
+}
+
+// makeKey makes a key when the operator brings none and there is none yet.
+func (c *Config) makeKey() error {
+	if c.secretKey != "" || c.SecretKeyFile != "" {
+		return nil
+	}
+	path, err := c.ownKeyFile()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := writeOnce(path, security.NewKey()+"\n"); err != nil {
+		return fmt.Errorf("make signing key: %w", err)
+	}
+	return nil
 }
 
 func readKeyRing(path string) (security.KeyRing, error) {
@@ -234,23 +268,8 @@ func named(source string, err error) error {
 	return fmt.Errorf("signing keys in %s: %w", source, err)
 }
 
-// ownKeyRing makes the key once. A link, unlike a rename, fails when another process was first, and shows the file
-// to others only when it is whole.
-func (c *Config) ownKeyRing() (security.KeyRing, error) {
-	database, err := models.SQLitePath(c.DatabaseURL)
-	if err != nil {
-		return security.KeyRing{}, err
-	}
-	path := filepath.Join(filepath.Dir(database), "secret.key")
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		if err := writeOnce(path, security.NewKey()+"\n"); err != nil {
-			return security.KeyRing{}, fmt.Errorf("make signing key: %w", err)
-		}
-	}
-	return readKeyRing(path)
-}
-
-// writeOnce creates the file, mode 0600, with the text; a file that is there already stays.
+// writeOnce creates the file, mode 0600, with the text; a file that is there already stays. A link, unlike a rename,
+// fails when another process was first, and shows the file to others only when it is whole.
 func writeOnce(path, text string) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".secret-*") // mode 0600
 	if err != nil {

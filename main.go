@@ -39,6 +39,8 @@ type commandLine struct {
 
 	Serve       serveCommand       `cmd:"" default:"1" help:"Serve the API (this is what sherpa does without a command)."`
 	User        userCommands       `cmd:"" help:"Manage the users in the database."`
+	Session     sessionCommands    `cmd:"" help:"See and end the sessions of users."`
+	Token       tokenCommands      `cmd:"" help:"Look into access tokens."`
 	Key         keyCommands        `cmd:"" help:"Manage signing keys."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask the server on this machine whether it runs; for a container's health check."`
 }

@@ -29,7 +29,11 @@ func (serveCommand) Run(ctx context.Context, config *Config, std streams) (err e
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	handler, err := newHandler(config, store, logger)
+	service, err := newService(config, store, logger)
+	if err != nil {
+		return err
+	}
+	handler, err := newHandler(config, service)
 	if err != nil {
 		return err
 	}
@@ -41,29 +45,59 @@ func (serveCommand) Run(ctx context.Context, config *Config, std streams) (err e
 		return errors.Join(err, listener.Close())
 	}
 	logger.InfoContext(ctx, "sherpa is listening", "url", "http://"+reachable(listener.Addr().String()), "database", store.Path())
+	stop := inBackground(ctx, service.Run)
+	defer stop()
 	return serve(ctx, handlers.NewServer(handler, logger), listener, config.ShutdownTimeout, logger)
+}
+
+// inBackground starts work that goes on until stop is called: longer than ctx, because the requests that finish
+// after a signal need it.
+func inBackground(ctx context.Context, work func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		work(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 func openStore(ctx context.Context, config *Config) (*models.Store, error) {
 	return models.Open(ctx, config.DatabaseURL)
 }
 
-func newHandler(config *Config, store *models.Store, logger *slog.Logger) (http.Handler, error) {
+func newService(config *Config, store *models.Store, logger *slog.Logger) (*security.Service, error) {
+	if err := config.makeKey(); err != nil {
+		return nil, err
+	}
 	keys, err := config.keyRing()
 	if err != nil {
 		return nil, err
 	}
-	service := &security.Service{
+	return security.NewService(security.Parts{
 		Store:    store,
 		Hasher:   security.NewHasher(security.DefaultHashParams()),
+		Policy:   security.PasswordPolicy{MinLength: config.PasswordMinLength},
 		Keys:     keys,
-		Settings: security.Settings{Issuer: config.Issuer, Audience: config.Audience, AccessTTL: config.AccessTTL},
+		Settings: config.security(),
 		Logger:   logger,
 		Now:      time.Now,
+	})
+}
+
+func (c *Config) security() security.Settings {
+	return security.Settings{
+		Issuer: c.Issuer, Audience: c.Audience, AccessTTL: c.AccessTTL,
+		SessionIdle: c.SessionIdle, SessionAge: c.SessionAge, CacheSize: c.CacheSize,
 	}
+}
+
+func newHandler(config *Config, service *security.Service) (http.Handler, error) {
 	return handlers.New(handlers.Config{
-		Store: store, Security: service, Logger: logger,
-		AccessLog: bool(config.AccessLog), TrustedProxies: config.TrustedProxies,
+		Security: service, AccessLog: bool(config.AccessLog), TrustedProxies: config.TrustedProxies,
 	})
 }
 

@@ -117,7 +117,7 @@ func (c userDeleteCommand) Run(ctx context.Context, config *Config, std streams)
 		if err != nil {
 			return err
 		}
-		if err := accounts.Store.DeleteUser(ctx, user.ID); err != nil {
+		if err := accounts.Store.DeleteUser(ctx, user.ID, accounts.Now()); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintf(std.out, "deleted user %s\n", user.Username)
@@ -224,22 +224,10 @@ func (o userOutput) print(out io.Writer, user models.User) error {
 }
 
 func (o userOutput) printAll(out io.Writer, users iter.Seq2[models.User, error]) error {
-	if !o.JSON {
-		return printTable(out, users)
+	if o.JSON {
+		return printJSON(out, users, viewUser)
 	}
-	encoder := jsontext.NewEncoder(out, jsontext.Multiline(true))
-	if err := encoder.WriteToken(jsontext.BeginArray); err != nil {
-		return err
-	}
-	for user, err := range users {
-		if err != nil {
-			return err
-		}
-		if err := json.MarshalEncode(encoder, viewUser(user)); err != nil {
-			return err
-		}
-	}
-	return encoder.WriteToken(jsontext.EndArray)
+	return printTable(out, users)
 }
 
 func printTable(out io.Writer, users iter.Seq2[models.User, error]) error {

@@ -7,21 +7,17 @@ package handlers
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/netip"
 
 	"github.com/gin-gonic/gin"
 
-	"sherpa/models"
 	"sherpa/security"
 )
 
 // Config is what New needs.
 type Config struct {
-	Store          *models.Store
 	Security       *security.Service
-	Logger         *slog.Logger
 	AccessLog      bool
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed; none by default
 }
@@ -37,7 +33,7 @@ func (a *api) routes(open, protected *gin.RouterGroup) {
 	a.resource(protected, "/auth/sessions/:id", OneSession{Service: a.service})
 
 	a.resource(open, "/healthz", Health{})
-	a.resource(open, "/readyz", Ready{Store: a.store})
+	a.resource(open, "/readyz", Ready{Store: a.service.Store})
 	a.resource(open, problemPath(":code"), a.problems)
 
 	a.resource(protected, "/mountain/:name", Mountain{})
@@ -48,7 +44,6 @@ type api struct {
 	engine   *gin.Engine
 	gate     *security.Gate
 	service  *security.Service
-	store    *models.Store
 	render   *renderer
 	problems Problems
 	faults   []error
@@ -64,8 +59,7 @@ func build(config Config, routes func(a *api, open, protected *gin.RouterGroup))
 	a := &api{
 		engine:  gin.New(),
 		service: config.Security,
-		store:   config.Store,
-		render:  &renderer{catalogue: newCatalogue(), logger: config.Logger},
+		render:  &renderer{catalogue: newCatalogue(), logger: config.Security.Logger},
 	}
 	if err := a.prepare(config); err != nil {
 		return nil, err
@@ -80,7 +74,7 @@ func (a *api) prepare(config Config) (err error) {
 	if err := a.engine.SetTrustedProxies(texts(config.TrustedProxies)); err != nil {
 		return fmt.Errorf("trusted proxies: %w", err)
 	}
-	a.engine.Use(a.observe(config.Logger, config.AccessLog), a.recover, secureHeaders)
+	a.engine.Use(a.observe(config.Security.Logger, config.AccessLog), a.recover, secureHeaders)
 	a.engine.NoRoute(a.noRoute)
 	a.engine.NoMethod(a.noMethod)
 	if a.problems, err = newProblems(a.render.catalogue); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"iter"
 	"time"
 )
 
@@ -98,6 +99,38 @@ func (s *Store) Sessions(ctx context.Context, userID int64, limit int) ([]Sessio
 		all = append(all, session)
 	}
 	return all, fail("list sessions", rows.Err())
+}
+
+// LiveSessions yields the sessions that have not ended at this time with the names of their users, the newest first;
+// userID 0 stands for all users. An error ends the sequence.
+func (s *Store) LiveSessions(ctx context.Context, userID int64, at time.Time) iter.Seq2[NamedSession, error] {
+	const query = `SELECT ` + sessionColumns + `, u.username FROM sessions s JOIN users u ON u.id = s.user_id
+		WHERE (CAST($1 AS BIGINT) = 0 OR s.user_id = $1) AND s.ended_at IS NULL AND s.idle_ends_at > $2 AND s.ends_at > $2
+		ORDER BY s.created_at DESC, s.id`
+	return func(yield func(NamedSession, error) bool) {
+		rows, err := s.read.QueryContext(ctx, query, userID, millis(at))
+		if err != nil {
+			yield(NamedSession{}, fail("list sessions", err))
+			return
+		}
+		defer rows.Close() //nolint:errcheck // nothing is lost when a finished read fails to close
+		for rows.Next() {
+			var named NamedSession
+			named.Session, err = scanSession(rows, &named.Username)
+			if !yield(named, err) || err != nil {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(NamedSession{}, fail("list sessions", err))
+		}
+	}
+}
+
+// NamedSession is a session with the name of its user.
+type NamedSession struct {
+	Session
+	Username string
 }
 
 // scanSession reads sessionColumns and what the query has behind them.

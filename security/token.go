@@ -3,6 +3,7 @@ package security
 import (
 	"encoding/base64"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -105,10 +106,15 @@ func (t rawToken) claims() (Claims, error) {
 	return c, nil
 }
 
-const logInAgain = "Get a new one from POST /auth."
+const logInAgain = "Get a new one from POST /auth/refresh or POST /auth."
 
 func tokenFault(format string, args ...any) *Error {
 	return &Error{Code: TokenInvalid, Detail: fmt.Sprintf("The token was refused: "+format+". ", args...) + logInAgain}
+}
+
+// named reports whether the claims name a user, twice the same, and a session.
+func (c Claims) named() bool {
+	return c.Identity > 0 && c.Subject == strconv.FormatInt(c.Identity, 10) && c.SessionID != ""
 }
 
 // check applies every rule that needs no database. A missing claim is a wrong one.
@@ -118,7 +124,7 @@ func (c Claims) check(s Settings, now time.Time) error {
 		return tokenFault("another service issued it")
 	case c.Audience != s.Audience:
 		return tokenFault("it is meant for another service")
-	case c.Identity <= 0 || c.Subject != fmt.Sprint(c.Identity) || c.SessionID == "":
+	case !c.named():
 		return tokenFault("it does not name a user and a session")
 	case c.ExpiresAt == 0 || c.NotBefore == 0 || c.IssuedAt == 0:
 		return tokenFault("it does not say when it was issued and when it expires")
