@@ -30,10 +30,26 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err := refuseNewer(ctx, provider); err != nil {
 		return err
 	}
-	if _, err := provider.Up(ctx); err != nil {
-		return fmt.Errorf("migrate: %w", err)
+	return up(ctx, provider)
+}
+
+// up tries again when a process that started at the same time was first with a migration: goose chooses what to
+// apply before it has the lock, finds the tables there, and rolls back.
+func up(ctx context.Context, provider *goose.Provider) error {
+	const attempts = 10
+	for attempt := 1; ; attempt++ {
+		_, err := provider.Up(ctx)
+		if err == nil {
+			return nil
+		}
+		pending, pendingErr := provider.HasPending(ctx)
+		if pendingErr == nil && !pending {
+			return nil
+		}
+		if attempt == attempts {
+			return fmt.Errorf("migrate: %w", errors.Join(err, pendingErr))
+		}
 	}
-	return nil
 }
 
 // inspect looks at the file without writing to it, to protect the database of another program that a mistyped
