@@ -21,8 +21,10 @@ func TestLoginAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	token, _ := body["access_token"].(string)
+	refresh, _ := body["refresh_token"].(string)
 	delete(body, "access_token")
-	if diff := cmp.Diff(map[string]any{"token_type": "Bearer", "expires_in": 300.0}, body); diff != "" {
+	delete(body, "refresh_token")
+	if diff := cmp.Diff(map[string]any{"token_type": "Bearer", "expires_in": 300.0, "refresh_expires_in": 604800.0}, body); diff != "" {
 		t.Error(diff)
 	}
 	if got := a.header.Get("Cache-Control"); a.status != 200 || got != "no-store" {
@@ -41,6 +43,9 @@ func TestLoginAnswer(t *testing.T) {
 	}
 	if len(sid) < 26 {
 		t.Errorf("sid %q is shorter than 128 bits", sid)
+	}
+	if id, secret, _ := strings.Cut(refresh, "."); id != sid || len(secret) < 43 {
+		t.Errorf("refresh token %q", refresh)
 	}
 }
 

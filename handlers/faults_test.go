@@ -131,7 +131,7 @@ func TestResourceThatWouldNotBeServedIsRefused(t *testing.T) {
 		"wrong signature":  {wrongSignature{}, "Get must be a method"},
 		"pointer receiver": {pointerReceiver{}, "Post must be a method"},
 	} {
-		config := handlers.Config{Store: s.store, Security: s.service, Logger: s.service.Logger}
+		config := handlers.Config{Security: s.service}
 		_, err := handlers.NewWith(config, handlers.TestRoute{Path: "/x", Resource: tt.resource})
 		if err == nil || !strings.Contains(err.Error(), tt.fault) {
 			t.Errorf("%s: %v", name, err)
@@ -226,12 +226,14 @@ func TestSlowHeadersAreCutOff(t *testing.T) {
 // TestHashingIsBounded fills every slot and every place in the queue, and then asks for one hash more.
 func TestHashingIsBounded(t *testing.T) {
 	t.Parallel()
-	s := newServer(t)
-	s.service.Hasher = security.NewHasher(security.HashParams{MemoryKiB: 19456, Time: 2, Threads: 1})
+	s := newServer(t, trust("127.0.0.0/8")) // many names at many addresses: nobody is throttled
+	s.service.Hasher = security.NewHasher(security.DefaultHashParams())
 	var wg sync.WaitGroup
 	answers := make(chan answer, 200)
-	for range cap(answers) {
-		wg.Go(func() { answers <- s.post("/auth", credentials("nobody", "x")) })
+	for i := range cap(answers) {
+		wg.Go(func() {
+			answers <- s.do("POST", "/auth", credentials(fmt.Sprint("nobody", i), "x"), jsonType, fmt.Sprintf("X-Forwarded-For: 198.51.100.%d", i))
+		})
 	}
 	wg.Wait()
 	close(answers)
@@ -281,7 +283,11 @@ func (s *server) waitForLog(text string) string {
 func TestLogHasNoSecret(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	token := s.login(username, password)
+	tokens := s.post("/auth", credentials(username, password)).tokens(t)
+	token := tokens.AccessToken
+	next := s.refresh(tokens.RefreshToken).tokens(t)
+	s.clock.add(time.Minute)
+	s.refresh(tokens.RefreshToken) // ends the session
 	s.mountain(token)
 	s.mountain(token + "x")
 	s.post("/auth", credentials(username, "a wrong secret"))
@@ -290,12 +296,12 @@ func TestLogHasNoSecret(t *testing.T) {
 	s.do("GET", "/mountain/x?access_token="+token, "")
 	s.do("GET", "/healthz", "")
 	log := s.waitForLog(`"route":"/healthz"`)
-	for _, secret := range []string{token, strings.Split(token, ".")[2], password, "a wrong secret", "4711", signingKey} {
+	for _, secret := range []string{token, tokens.RefreshToken, next.RefreshToken, next.AccessToken, strings.Split(token, ".")[2], password, "a wrong secret", "4711", signingKey} {
 		if strings.Contains(log, secret) {
 			t.Errorf("the log has %q", secret)
 		}
 	}
-	for _, wanted := range []string{`"route":"/auth","status":200`, `"user_id":1`, `"route":"/mountain/:name"`, `"code":"invalid_credentials"`, "wrong password"} {
+	for _, wanted := range []string{`"route":"/auth","status":200`, `"user_id":1`, `refresh token used twice`, `"route":"/mountain/:name"`, `"code":"invalid_credentials"`, "wrong password"} {
 		if !strings.Contains(log, wanted) {
 			t.Errorf("the log lacks %s:\n%s", wanted, log)
 		}

@@ -1,10 +1,12 @@
 package handlers_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -19,20 +21,34 @@ func TestCredentialsByRoute(t *testing.T) {
 	all := func(status int) []int { return slices.Repeat([]int{status}, len(columns)) }
 	protected := []int{401, 401, 401, 401, 200, 200}
 	matrix := map[string][]int{
-		"POST /auth":              all(200), // with the right body: a token in the header changes nothing
-		"OPTIONS /auth":           all(204),
-		"GET /healthz":            all(200),
-		"HEAD /healthz":           all(200),
-		"OPTIONS /healthz":        all(204),
-		"GET /readyz":             all(200),
-		"HEAD /readyz":            all(200),
-		"OPTIONS /readyz":         all(204),
-		"GET /problems/:code":     all(200),
-		"HEAD /problems/:code":    all(200),
-		"OPTIONS /problems/:code": all(204),
-		"GET /mountain/:name":     protected,
-		"HEAD /mountain/:name":    protected,
-		"OPTIONS /mountain/:name": all(204),
+		"POST /auth":                 all(200), // with the right body: a token in the header changes nothing
+		"OPTIONS /auth":              all(204),
+		"POST /auth/refresh":         all(200), // with the right body, as the login
+		"OPTIONS /auth/refresh":      all(204),
+		"POST /auth/logout":          {401, 401, 401, 204, 204, 204},
+		"OPTIONS /auth/logout":       all(204),
+		"GET /auth/me":               protected,
+		"HEAD /auth/me":              protected,
+		"OPTIONS /auth/me":           all(204),
+		"PUT /auth/password":         {401, 401, 401, 401, 204, 403}, // with the password of the user, not of the administrator
+		"OPTIONS /auth/password":     all(204),
+		"GET /auth/sessions":         protected,
+		"HEAD /auth/sessions":        protected,
+		"OPTIONS /auth/sessions":     all(204),
+		"DELETE /auth/sessions/:id":  {401, 401, 401, 401, 204, 404}, // of the user
+		"OPTIONS /auth/sessions/:id": all(204),
+		"GET /healthz":               all(200),
+		"HEAD /healthz":              all(200),
+		"OPTIONS /healthz":           all(204),
+		"GET /readyz":                all(200),
+		"HEAD /readyz":               all(200),
+		"OPTIONS /readyz":            all(204),
+		"GET /problems/:code":        all(200),
+		"HEAD /problems/:code":       all(200),
+		"OPTIONS /problems/:code":    all(204),
+		"GET /mountain/:name":        protected,
+		"HEAD /mountain/:name":       protected,
+		"OPTIONS /mountain/:name":    all(204),
 	}
 	var routes []string
 	for _, route := range s.router.Routes() {
@@ -42,15 +58,17 @@ func TestCredentialsByRoute(t *testing.T) {
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(matrix)), routes); diff != "" {
 		t.Fatalf("the matrix and the registered routes differ:\n%s", diff)
 	}
-	tokens := s.tokensOfEveryKind(columns)
-	path := strings.NewReplacer(":code", "forbidden", ":name", "everest")
 	for route, want := range matrix {
 		method, pattern, _ := strings.Cut(route, " ")
 		for i, column := range columns {
-			body := ""
-			if method == "POST" {
-				body = credentials(username, password)
-			}
+			tokens := s.tokensOfEveryKind(columns) // anew, because some requests end sessions
+			other := s.post("/auth", credentials(username, password)).tokens(t)
+			path := strings.NewReplacer(":code", "forbidden", ":name", "everest", ":id", strings.Split(other.RefreshToken, ".")[0])
+			body := map[string]string{
+				"POST /auth":         credentials(username, password),
+				"POST /auth/refresh": `{"refresh_token":"` + other.RefreshToken + `"}`,
+				"PUT /auth/password": passwords(password, fmt.Sprint("a password of its own ", i)),
+			}[route]
 			header := []string{jsonType}
 			if tokens[column] != "" {
 				header = append(header, "Authorization: Bearer "+tokens[column])
@@ -62,16 +80,27 @@ func TestCredentialsByRoute(t *testing.T) {
 			if a.status >= 400 && method != "HEAD" {
 				a.problem(t)
 			}
+			s.resetPassword()
 		}
 	}
+}
+
+// resetPassword undoes a change.
+func (s *server) resetPassword() {
+	s.t.Helper()
+	if _, err := s.store.SetPassword(s.t.Context(), s.user.ID, s.user.PasswordHash, "", s.clock.Now()); err != nil {
+		s.t.Fatal(err)
+	}
+	s.poll()
 }
 
 // tokensOfEveryKind returns a token for each name.
 func (s *server) tokensOfEveryKind(columns []string) map[string]string {
 	s.t.Helper()
+	s.clock.add(10 * time.Second) // for the throttle
 	gone := s.addUser("gone", "was here once")
 	tokens := map[string]string{"none": "", "rubbish": "a.b.c", "ended": s.login("gone", "was here once")}
-	if err := s.store.DeleteUser(s.t.Context(), gone.ID); err != nil {
+	if err := s.store.DeleteUser(s.t.Context(), gone.ID, s.clock.Now()); err != nil {
 		s.t.Fatal(err)
 	}
 	tokens["user"], tokens["admin"] = s.login(username, password), s.login("ada", "an analytical engine")

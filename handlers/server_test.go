@@ -102,20 +102,28 @@ func newServerWith(t testing.TB, more []handlers.TestRoute, change ...func(*hand
 	}
 	logger := slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s.store = store
-	s.service = &security.Service{
+	s.service, err = security.NewService(security.Parts{
 		Store: store, Hasher: security.NewHasher(cheapHash()), Keys: keys, Logger: logger, Now: s.clock.Now,
-		Settings: security.Settings{Issuer: "sherpa", Audience: "sherpa", AccessTTL: 5 * time.Minute},
+		Policy: security.PasswordPolicy{MinLength: 15},
+		Settings: security.Settings{
+			Issuer: "sherpa", Audience: "sherpa", AccessTTL: 5 * time.Minute,
+			SessionIdle: 7 * 24 * time.Hour, SessionAge: 30 * 24 * time.Hour, CacheSize: 1000,
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	config := handlers.Config{Store: store, Security: s.service, Logger: logger, AccessLog: true}
+	s.poll()
+	config := handlers.Config{Security: s.service, AccessLog: true}
 	for _, f := range change {
 		f(&config)
 	}
 	s.user = s.addUser(username, password)
-	s.serve(config, logger, more)
+	s.serve(config, more)
 	return s
 }
 
-func (s *server) serve(config handlers.Config, logger *slog.Logger, more []handlers.TestRoute) {
+func (s *server) serve(config handlers.Config, more []handlers.TestRoute) {
 	s.t.Helper()
 	router, err := handlers.NewWith(config, more...)
 	if err != nil {
@@ -125,11 +133,37 @@ func (s *server) serve(config handlers.Config, logger *slog.Logger, more []handl
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	srv := handlers.NewServer(router, logger)
+	srv := handlers.NewServer(router, s.service.Logger)
 	go func() { _ = srv.Serve(handlers.Listen(listener)) }()
 	s.t.Cleanup(func() { _ = srv.Close() })
 	s.router = router
 	s.url = "http://" + listener.Addr().String()
+}
+
+// newServerOn starts another replica on the database of s, with these keys.
+func newServerOn(t testing.TB, s *server, keys string) *server {
+	t.Helper()
+	ring, err := security.ParseKeyRing(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := s.service.Parts
+	parts.Keys = ring
+	replica := &server{t: t, clock: s.clock, store: s.store, user: s.user, log: s.log}
+	if replica.service, err = security.NewService(parts); err != nil {
+		t.Fatal(err)
+	}
+	replica.poll()
+	replica.serve(handlers.Config{Security: replica.service, AccessLog: true}, nil)
+	return replica
+}
+
+// poll reads the feed, as Run does every half second.
+func (s *server) poll() {
+	s.t.Helper()
+	if err := s.service.Poll(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // addUser bypasses the password policy, which the demo password does not satisfy.
@@ -227,13 +261,23 @@ func credentials(name, password string) string {
 func (s *server) login(name, password string) string {
 	s.t.Helper()
 	a := s.post("/auth", credentials(name, password))
-	var tokens struct {
-		AccessToken string `json:"access_token"`
+	return a.tokens(s.t).AccessToken
+}
+
+// tokens is the answer to a login or a refresh.
+type tokens struct {
+	AccessToken      string `json:"access_token"`
+	RefreshToken     string `json:"refresh_token"`
+	RefreshExpiresIn int    `json:"refresh_expires_in"`
+}
+
+func (a answer) tokens(t testing.TB) tokens {
+	t.Helper()
+	var all tokens
+	if err := json.Unmarshal([]byte(a.body), &all); err != nil || a.status != 200 || all.AccessToken == "" {
+		t.Fatalf("no tokens: %d %s", a.status, a.body)
 	}
-	if err := json.Unmarshal([]byte(a.body), &tokens); err != nil || a.status != 200 {
-		s.t.Fatalf("log in: %d %s", a.status, a.body)
-	}
-	return tokens.AccessToken
+	return all
 }
 
 func (s *server) mountain(token string) answer {

@@ -43,10 +43,19 @@ func addUser(t *testing.T, s *Store, name string, roles ...string) User {
 
 func addSession(t *testing.T, s *Store, id string, userID int64) {
 	t.Helper()
-	if err := s.CreateSession(t.Context(), Session{ID: id, UserID: userID, CreatedAt: epoch}); err != nil {
+	if err := s.CreateSession(t.Context(), testSession(id, userID)); err != nil {
 		t.Fatal(err)
 	}
 }
+
+func testSession(id string, userID int64) Session {
+	return Session{
+		ID: id, UserID: userID, CreatedAt: epoch, LastUsedAt: epoch, IdleEndsAt: epoch.Add(week), EndsAt: epoch.Add(4 * week),
+		Address: "192.0.2.1", UserAgent: "test", RefreshHash: "hash 0",
+	}
+}
+
+const week = 7 * 24 * time.Hour
 
 func TestUserRoundTrip(t *testing.T) {
 	t.Parallel()
@@ -69,10 +78,10 @@ func TestMissingRows(t *testing.T) {
 	for name, call := range map[string]func() error{
 		"by name":         func() error { _, err := s.UserByName(ctx, "nobody' OR '1'='1"); return err },
 		"by id":           func() error { _, err := s.UserByID(ctx, 7); return err },
-		"password":        func() error { return s.SetPassword(ctx, 7, "h", epoch) },
+		"password":        func() error { _, err := s.SetPassword(ctx, 7, "h", "", epoch); return err },
 		"disable":         func() error { return s.DisableUser(ctx, 7, epoch) },
 		"enable":          func() error { return s.EnableUser(ctx, 7) },
-		"delete":          func() error { return s.DeleteUser(ctx, 7) },
+		"delete":          func() error { return s.DeleteUser(ctx, 7, epoch) },
 		"session":         func() error { _, _, err := s.SessionWithUser(ctx, "x"); return err },
 		"session of none": func() error { return s.CreateSession(ctx, Session{ID: "x", UserID: 7, CreatedAt: epoch}) },
 	} {
@@ -99,7 +108,7 @@ func TestUserIDsAreNotReused(t *testing.T) {
 	t.Parallel()
 	s := openTest(t)
 	first := addUser(t, s, "ada")
-	if err := s.DeleteUser(t.Context(), first.ID); err != nil {
+	if err := s.DeleteUser(t.Context(), first.ID, epoch); err != nil {
 		t.Fatal(err)
 	}
 	if again := addUser(t, s, "ada"); again.ID == first.ID {
@@ -162,7 +171,7 @@ func TestSessionsEndWithTheirUser(t *testing.T) {
 		reason EndedReason
 	}{
 		{"disable", func(s *Store, id int64) error { return s.DisableUser(t.Context(), id, later) }, EndedByDisable},
-		{"password", func(s *Store, id int64) error { return s.SetPassword(t.Context(), id, "new", later) }, EndedByPasswordChange},
+		{"password", func(s *Store, id int64) error { _, err := s.SetPassword(t.Context(), id, "new", "", later); return err }, EndedByPasswordChange},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -175,11 +184,12 @@ func TestSessionsEndWithTheirUser(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, user, err := s.SessionWithUser(t.Context(), "adas")
-			want := Session{ID: "adas", UserID: ada.ID, CreatedAt: epoch, EndedAt: later, EndedReason: tt.reason}
+			want := testSession("adas", ada.ID)
+			want.EndedAt, want.EndedReason = later, tt.reason
 			if diff := cmp.Diff(want, got); diff != "" || err != nil || user.Username != "ada" {
 				t.Error(diff, err, user)
 			}
-			if other, _, err := s.SessionWithUser(t.Context(), "bobs"); other.Ended() || err != nil {
+			if other, _, err := s.SessionWithUser(t.Context(), "bobs"); other.EndedReason != "" || err != nil {
 				t.Error("another user's session ended", err)
 			}
 		})
@@ -189,7 +199,7 @@ func TestSessionsEndWithTheirUser(t *testing.T) {
 		s := openTest(t)
 		ada := addUser(t, s, "ada")
 		addSession(t, s, "adas", ada.ID)
-		if err := s.DeleteUser(t.Context(), ada.ID); err != nil {
+		if err := s.DeleteUser(t.Context(), ada.ID, epoch); err != nil {
 			t.Fatal(err)
 		}
 		if _, _, err := s.SessionWithUser(t.Context(), "adas"); !errors.Is(err, ErrNotFound) {
@@ -220,7 +230,7 @@ func TestRehashLosesAgainstANewPassword(t *testing.T) {
 	t.Parallel()
 	s := openTest(t)
 	ada := addUser(t, s, "ada")
-	if err := s.SetPassword(t.Context(), ada.ID, "new password", epoch); err != nil {
+	if _, err := s.SetPassword(t.Context(), ada.ID, "new password", "", epoch); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.RehashPassword(t.Context(), ada.ID, "hash", "old password, stronger"); err != nil {

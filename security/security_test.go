@@ -61,7 +61,7 @@ func TestKeyRingHidesKeys(t *testing.T) {
 	if len(ring.keys) != 2 || string(ring.signing()) != goodKey {
 		t.Errorf("%d keys", len(ring.keys))
 	}
-	service := Service{Keys: ring}
+	service := Service{Parts: Parts{Keys: ring}}
 	for _, text := range []string{fmt.Sprint(ring), fmt.Sprintf("%v %+v %#v %s", ring, ring, ring, ring), fmt.Sprintf("%+v", &service)} {
 		if strings.Contains(text, goodKey) {
 			t.Errorf("printing shows the key: %s", text)
@@ -253,7 +253,10 @@ func newService(t *testing.T) (*Service, *Accounts) {
 	}
 	t.Cleanup(func() { _ = store.Close() })
 	hasher := NewHasher(cheap())
-	service := &Service{Store: store, Hasher: hasher, Logger: slog.New(slog.DiscardHandler), Now: time.Now}
+	service, err := NewService(Parts{Store: store, Hasher: hasher, Logger: slog.New(slog.DiscardHandler), Now: time.Now, Settings: Settings{CacheSize: 100}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return service, &Accounts{Store: store, Hasher: hasher, Policy: PasswordPolicy{MinLength: 15}, Now: time.Now}
 }
 
@@ -356,7 +359,7 @@ func TestFirstRun(t *testing.T) {
 		t.Parallel()
 		for name, makeSafe := range map[string]func(*Accounts, models.User) error{
 			"disabled":     func(a *Accounts, u models.User) error { return a.Store.DisableUser(t.Context(), u.ID, a.Now()) },
-			"deleted":      func(a *Accounts, u models.User) error { return a.Store.DeleteUser(t.Context(), u.ID) },
+			"deleted":      func(a *Accounts, u models.User) error { return a.Store.DeleteUser(t.Context(), u.ID, a.Now()) },
 			"new password": func(a *Accounts, u models.User) error { return a.SetPassword(t.Context(), u, "a password of its own") },
 		} {
 			_, accounts := newService(t)
