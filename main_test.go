@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,7 +40,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PORT", address[strings.LastIndex(address, ":")+1:])
 			return err
 		},
-		Cmds:      map[string]func(*testscript.TestScript, bool, []string){"http": scriptHTTP, "mode": scriptMode},
+		Cmds:      map[string]func(*testscript.TestScript, bool, []string){"http": scriptHTTP, "soon": scriptSoon, "mode": scriptMode},
 		Condition: func(name string) (bool, error) { return name == "root" && os.Geteuid() == 0, nil },
 	})
 }
@@ -52,10 +53,32 @@ func freeAddress() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
+// scriptSoon is scriptHTTP for what takes effect within a second.
+func scriptSoon(ts *testscript.TestScript, _ bool, args []string) {
+	deadline := time.Now().Add(time.Second)
+	for {
+		status, text := exchange(ts, args)
+		if status == args[0] {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("status %s after a second, want %s: %s", status, args[0], text)
+		}
+		time.Sleep(10 * time.Millisecond) // another process changes the answer meanwhile
+	}
+}
+
 // scriptHTTP is "http STATUS METHOD URL [BODY]". It waits until something listens, and prints the answer; $TOKEN is
 // sent when set.
-func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 3 {
+func scriptHTTP(ts *testscript.TestScript, _ bool, args []string) {
+	if status, text := exchange(ts, args); status != args[0] {
+		ts.Fatalf("status %s, want %s: %s", status, args[0], text)
+	}
+}
+
+// exchange returns the status and the body of the answer.
+func exchange(ts *testscript.TestScript, args []string) (status, answer string) {
+	if len(args) < 3 {
 		ts.Fatalf("usage: http STATUS METHOD URL [BODY]")
 	}
 	body := ""
@@ -72,15 +95,15 @@ func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	ts.Check(err)
-	if fmt.Sprint(response.StatusCode) != args[0] {
-		ts.Fatalf("status %d, want %s: %s", response.StatusCode, args[0], text)
-	}
-	if _, rest, ok := strings.Cut(string(text), `"access_token":"`); ok {
-		token, _, _ := strings.Cut(rest, `"`)
-		ts.Setenv("TOKEN", token)
+	for variable, member := range map[string]string{"TOKEN": "access_token", "REFRESH": "refresh_token"} {
+		if _, rest, ok := strings.Cut(string(text), `"`+member+`":"`); ok {
+			token, _, _ := strings.Cut(rest, `"`)
+			ts.Setenv(variable, token)
+		}
 	}
 	_, err = ts.Stdout().Write(text)
 	ts.Check(err)
+	return strconv.Itoa(response.StatusCode), string(text)
 }
 
 func sendWhenReady(ts *testscript.TestScript, request *http.Request) *http.Response {
