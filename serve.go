@@ -8,11 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"syscall"
 	"time"
-
-	"golang.org/x/term"
 
 	"sherpa/handlers"
 	"sherpa/models"
@@ -23,7 +20,8 @@ type serveCommand struct{}
 
 // Run serves until ctx ends, then lets the requests under way finish.
 func (serveCommand) Run(ctx context.Context, config *Config, std streams) (err error) {
-	logger := newLogger(config, std.out)
+	logger, flush := newLogger(config, std.out)
+	defer func() { err = errors.Join(err, flush()) }()
 	store, err := openStore(ctx, config)
 	if err != nil {
 		return err
@@ -155,19 +153,6 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener, grac
 		return errors.Join(fmt.Errorf("requests were cut off after %v: %w", grace, err), server.Close())
 	}
 	return nil
-}
-
-func newLogger(config *Config, out io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: config.LogLevel}
-	if config.LogFormat == "text" || config.LogFormat == "auto" && isTerminal(out) {
-		return slog.New(slog.NewTextHandler(out, options))
-	}
-	return slog.New(slog.NewJSONHandler(out, options))
-}
-
-func isTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 type healthcheckCommand struct{}

@@ -123,7 +123,7 @@ func (l Logout) byAccessToken(c *gin.Context, scope security.Scope) error {
 	if err != nil {
 		return err
 	}
-	return l.Service.Logout(c.Request.Context(), principal, scope)
+	return l.Service.Logout(c.Request.Context(), *principal, scope)
 }
 
 // Me is who asks.

@@ -201,7 +201,7 @@ func TestOrdinaryAnswersAreNotRewritten(t *testing.T) {
 
 func TestSlowHeadersAreCutOff(t *testing.T) {
 	if testing.Short() {
-		t.Skip("waits for the real header timeout of 5 s")
+		t.Skip("waits for the real header timeout of 8 s")
 	}
 	t.Parallel()
 	s := newServer(t)

@@ -14,10 +14,7 @@ import (
 	"sherpa/security"
 )
 
-const (
-	keyRequestID    = "sherpa.request_id"
-	headerRequestID = "X-Request-Id"
-)
+const headerRequestID = "X-Request-Id" // in the form that a header map has
 
 // goodRequestID is what a proxy may name a request; anything else could forge a line in a log.
 var goodRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{8,64}$`)
@@ -28,11 +25,10 @@ func (a *api) observe(logger *slog.Logger, accessLog bool) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		start := time.Now()
 		id := c.GetHeader(headerRequestID)
-		if !goodRequestID.MatchString(id) {
+		if id == "" || !goodRequestID.MatchString(id) {
 			id = rand.Text()
 		}
-		c.Set(keyRequestID, id)
-		c.Header(headerRequestID, id)
+		c.Writer.Header()[headerRequestID] = []string{id}
 		if accessLog {
 			defer func() { logRequest(c, logger, id, time.Since(start)) }() // deferred: an aborted answer is logged too
 		}
@@ -40,19 +36,22 @@ func (a *api) observe(logger *slog.Logger, accessLog bool) gin.HandlerFunc {
 	}
 }
 
+// requestID returns the name of the request: it stands in the answer from the beginning.
+func requestID(c *gin.Context) string { return c.Writer.Header().Get(headerRequestID) }
+
 func logRequest(c *gin.Context, logger *slog.Logger, id string, took time.Duration) {
-	attrs := []slog.Attr{
+	var user slog.Attr // an empty attribute is left out
+	if principal, ok := security.PrincipalOf(c); ok {
+		user = slog.Int64("user_id", principal.UserID)
+	}
+	logger.LogAttrs(c.Request.Context(), slog.LevelInfo, "request",
 		slog.String("method", c.Request.Method),
 		slog.String("route", c.FullPath()),
 		slog.Int("status", c.Writer.Status()),
-		slog.Float64("ms", float64(took.Microseconds())/1000),
+		slog.Int64("us", took.Microseconds()),
 		slog.String("client", c.ClientIP()),
 		slog.String("request_id", id),
-	}
-	if principal, ok := security.PrincipalOf(c); ok {
-		attrs = append(attrs, slog.Int64("user_id", principal.UserID))
-	}
-	logger.LogAttrs(c.Request.Context(), slog.LevelInfo, "request", attrs...)
+		user)
 }
 
 // recover answers a panic with a problem, so that one bad request does not take the process down.
@@ -70,10 +69,15 @@ func (a *api) recover(c *gin.Context) {
 	c.Next()
 }
 
-// secureHeaders sets what every response has. Nothing that this service says may be kept by a cache.
-func secureHeaders(c *gin.Context) {
-	c.Header("X-Content-Type-Options", "nosniff")
-	c.Header("Cache-Control", "no-store")
+// secureHeaders sets what every response has. Nothing that this service says may be kept by a cache. The values are
+// shared by all responses, which is safe: a header is changed by giving it another slice.
+func secureHeaders() gin.HandlerFunc {
+	nosniff, noStore := []string{"nosniff"}, []string{"no-store"}
+	return func(c *gin.Context) {
+		header := c.Writer.Header()
+		header["X-Content-Type-Options"] = nosniff
+		header["Cache-Control"] = noStore
+	}
 }
 
 func methodRefused(method, allow string) error {

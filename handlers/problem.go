@@ -66,7 +66,7 @@ func (r *renderer) write(c *gin.Context, err error) {
 	c.Abort()
 	c.PureJSON(kind.Status, Problem{
 		Type: problemPath(refusal.Code), Title: kind.Title, Status: kind.Status, Detail: refusal.Detail,
-		Code: refusal.Code, RequestID: c.GetString(keyRequestID), Reason: refusal.Reason, Errors: refusal.Fields,
+		Code: refusal.Code, RequestID: requestID(c), Reason: refusal.Reason, Errors: refusal.Fields,
 	})
 }
 
@@ -104,7 +104,7 @@ func (r *renderer) log(c *gin.Context, status int, refusal *security.Error, err 
 		level = slog.LevelInfo
 	}
 	r.logger.LogAttrs(c.Request.Context(), level, "refused",
-		slog.String("request_id", c.GetString(keyRequestID)),
+		slog.String("request_id", requestID(c)),
 		slog.String("code", string(refusal.Code)),
 		slog.String("client", c.ClientIP()),
 		slog.Any("error", err))

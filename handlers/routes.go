@@ -74,7 +74,7 @@ func (a *api) prepare(config Config) (err error) {
 	if err := a.engine.SetTrustedProxies(texts(config.TrustedProxies)); err != nil {
 		return fmt.Errorf("trusted proxies: %w", err)
 	}
-	a.engine.Use(a.observe(config.Security.Logger, config.AccessLog), a.recover, secureHeaders)
+	a.engine.Use(a.observe(config.Security.Logger, config.AccessLog), a.recover, secureHeaders())
 	a.engine.NoRoute(a.noRoute)
 	a.engine.NoMethod(a.noMethod)
 	if a.problems, err = newProblems(a.render.catalogue); err != nil {

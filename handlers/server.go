@@ -8,18 +8,17 @@ import (
 
 // The limits of one connection. They cut off a client that sends or reads slower than any honest one.
 const (
-	readHeaderTimeout = 5 * time.Second
-	readTimeout       = 15 * time.Second
-	writeTimeout      = 30 * time.Second
-	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 12 << 10 // net/http adds 4 KiB to it
+	readTimeout    = 8 * time.Second // headers and body together: net/http sets one deadline instead of two
+	writeTimeout   = 30 * time.Second
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 12 << 10 // net/http adds 4 KiB to it
 )
 
 // NewServer returns a server with limits for the handler. Its listener should come from Listen.
 func NewServer(handler http.Handler, logger *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
-		ReadHeaderTimeout: readHeaderTimeout,
+		ReadHeaderTimeout: readTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,

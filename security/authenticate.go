@@ -67,22 +67,23 @@ func (s *Service) strengthen(ctx context.Context, user models.User, password str
 	}
 }
 
-// Identity returns the principal that verified claims name: the tutorial's identity(payload). The error is *Error:
-// token_invalid, token_expired or session_ended; or it wraps models.ErrUnavailable, and then nobody may pass.
-func (s *Service) Identity(ctx context.Context, claims Claims) (Principal, error) {
+// Identity returns the principal that verified claims name: the tutorial's identity(payload). The principal is shared
+// and must not be changed. The error is *Error: token_invalid, token_expired or session_ended; or it wraps
+// models.ErrUnavailable, and then nobody may pass.
+func (s *Service) Identity(ctx context.Context, claims *Claims) (*Principal, error) {
 	now := s.Now()
-	if err := claims.check(s.Settings, now); err != nil {
-		return Principal{}, err
+	if err := claims.checkTimes(now); err != nil {
+		return nil, err
 	}
-	live, err := s.session(ctx, claims.SessionID)
+	live, err := s.session(ctx, claims.SessionID, now)
 	if err != nil {
-		return Principal{}, err
+		return nil, err
 	}
 	if live.principal.UserID != claims.Identity {
-		return Principal{}, tokenFault("its session belongs to another user")
+		return nil, tokenFault("its session belongs to another user")
 	}
 	if reason := live.session.Ended(now); reason != "" {
-		return Principal{}, sessionEnded(reason)
+		return nil, sessionEnded(reason)
 	}
-	return live.principal, nil
+	return &live.principal, nil
 }

@@ -98,11 +98,11 @@ func (g *Gate) Refresh(c *gin.Context, refreshToken string) (Tokens, error) {
 }
 
 // Authenticate returns the principal of a request outside the guarded routes.
-func (g *Gate) Authenticate(c *gin.Context) (Principal, error) {
+func (g *Gate) Authenticate(c *gin.Context) (*Principal, error) {
 	scheme, token, err := ParseAuthorization(c.Request.Header["Authorization"])
 	c.Set(keyScheme, scheme)
 	if err != nil {
-		return Principal{}, err
+		return nil, err
 	}
 	principal, err := g.identify(c.Request.Context(), token)
 	if err == nil {
@@ -112,12 +112,12 @@ func (g *Gate) Authenticate(c *gin.Context) (Principal, error) {
 }
 
 // identify verifies the token, remembers it, and returns whom it names.
-func (g *Gate) identify(ctx context.Context, token string) (Principal, error) {
+func (g *Gate) identify(ctx context.Context, token string) (*Principal, error) {
 	claims, err := g.service.Verify(token)
 	if err != nil {
-		return Principal{}, err
+		return nil, err
 	}
-	principal, err := g.service.Identity(ctx, claims)
+	principal, err := g.service.Identity(ctx, &claims)
 	if err == nil {
 		g.service.memory.remember(token, claims)
 	}
@@ -176,8 +176,11 @@ func (g *Gate) RequireRole(role string) gin.HandlerFunc {
 
 // PrincipalOf returns who makes the request, or false outside the guarded routes.
 func PrincipalOf(c *gin.Context) (Principal, bool) {
-	principal, ok := c.Value(keyPrincipal).(Principal)
-	return principal, ok
+	principal, ok := c.Value(keyPrincipal).(*Principal)
+	if !ok || principal == nil {
+		return Principal{}, false
+	}
+	return *principal, true
 }
 
 // SchemeOf returns the scheme under which the request sent a token, or "" when it sent none.
@@ -226,8 +229,8 @@ func ClientOf(c *gin.Context) Client {
 	return Client{Address: c.ClientIP(), UserAgent: c.Request.UserAgent()}
 }
 
-func principalOf(login Login) Principal {
-	return Principal{UserID: login.User.ID, Username: login.User.Username, Roles: login.User.Roles, SessionID: login.Session.ID}
+func principalOf(login Login) *Principal {
+	return &Principal{UserID: login.User.ID, Username: login.User.Username, Roles: login.User.Roles, SessionID: login.Session.ID}
 }
 
 // payload is gin-jwt's PayloadFunc; gin-jwt adds exp and orig_iat.
@@ -265,8 +268,8 @@ func (g *Gate) tokens(access string, login Login) Tokens {
 	}
 }
 
-// identity is gin-jwt's IdentityHandler. It returns a value or nil, never a pointer: gin-jwt takes a nil pointer
-// for an identity. It reads the token anew, because gin-jwt's claims have lost what
+// identity is gin-jwt's IdentityHandler. It returns an untyped nil on failure, and authorize looks at what is
+// in the interface: gin-jwt takes a nil pointer for an identity. It reads the token anew, because gin-jwt's claims have lost what
 // was there twice.
 func (g *Gate) identity(c *gin.Context) any {
 	principal, err := g.identify(c.Request.Context(), bearerToken(c))
@@ -284,8 +287,8 @@ func bearerToken(c *gin.Context) string {
 
 // authorize is gin-jwt's Authorizator: by default a nil identity passes.
 func authorize(data any, _ *gin.Context) bool {
-	_, ok := data.(Principal)
-	return ok
+	principal, ok := data.(*Principal)
+	return ok && principal != nil
 }
 
 // keepFailure is gin-jwt's HTTPStatusMessageFunc, the one place that sees the error. What identity kept says more

@@ -28,27 +28,27 @@ const (
 // memory is what lets a request pass without the database: claims of tokens that were verified, and sessions that
 // live. Both are bounded. A session that ends is forgotten, at once where it was ended and by the feed elsewhere.
 type memory struct {
-	verified *otter.Cache[string, Claims]
-	live     *otter.Cache[string, liveSession]
+	verified *otter.Cache[string, *Claims]
+	live     *otter.Cache[string, *liveSession]
 	polled   atomic.Pointer[time.Time] // when the feed was last read; nil before
 	seen     map[string]time.Time      // revocations that were carried out; for poll alone
 	hits     atomic.Int64
 	loads    atomic.Int64
 }
 
-// liveSession is a session that had not ended when it was read.
+// liveSession is a session that had not ended when it was read. It is shared and never changed.
 type liveSession struct {
 	principal Principal
 	session   models.Session
 }
 
 func newMemory(size int) (*memory, error) {
-	verified, err := otter.New(&otter.Options[string, Claims]{MaximumSize: size})
+	verified, err := otter.New(&otter.Options[string, *Claims]{MaximumSize: size})
 	if err != nil {
 		return nil, fmt.Errorf("token cache: %w", err)
 	}
-	live, err := otter.New(&otter.Options[string, liveSession]{
-		MaximumSize: size, ExpiryCalculator: otter.ExpiryCreating[string, liveSession](liveTTL),
+	live, err := otter.New(&otter.Options[string, *liveSession]{
+		MaximumSize: size, ExpiryCalculator: otter.ExpiryCreating[string, *liveSession](liveTTL),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("session cache: %w", err)
@@ -58,11 +58,11 @@ func newMemory(size int) (*memory, error) {
 
 // remember keeps the claims of a token that was verified. The text is copied: it is a part of all the headers.
 func (m *memory) remember(token string, claims Claims) {
-	m.verified.Set(strings.Clone(token), claims)
+	m.verified.Set(strings.Clone(token), &claims)
 }
 
 // recall returns the claims of a token that was verified before.
-func (m *memory) recall(token string) (Claims, bool) { return m.verified.GetIfPresent(token) }
+func (m *memory) recall(token string) (*Claims, bool) { return m.verified.GetIfPresent(token) }
 
 // forget makes the next request of each session ask the database. A load that is under way meanwhile is thrown away.
 func (m *memory) forget(sessionIDs ...string) {
@@ -78,34 +78,34 @@ func (m *memory) fresh(now time.Time) bool {
 }
 
 // session returns the living session with its principal, from memory where it may.
-func (s *Service) session(ctx context.Context, id string) (liveSession, error) {
-	if !s.memory.fresh(s.Now()) {
+func (s *Service) session(ctx context.Context, id string, now time.Time) (*liveSession, error) {
+	if !s.memory.fresh(now) {
 		return s.loadSession(ctx, id) // fails closed: memory that may be stale is not asked
 	}
 	if live, ok := s.memory.live.GetIfPresent(id); ok {
 		s.memory.hits.Add(1)
 		return live, nil
 	}
-	return s.memory.live.Get(ctx, id, otter.LoaderFunc[string, liveSession](s.loadSession))
+	return s.memory.live.Get(ctx, id, otter.LoaderFunc[string, *liveSession](s.loadSession))
 }
 
 // loadSession reads the session; only one that lives is no error, and so only such a one is remembered.
-func (s *Service) loadSession(ctx context.Context, id string) (liveSession, error) {
+func (s *Service) loadSession(ctx context.Context, id string) (*liveSession, error) {
 	s.memory.loads.Add(1)
 	session, user, err := s.Store.SessionWithUser(ctx, id)
 	switch {
 	case errors.Is(err, models.ErrNotFound):
-		return liveSession{}, sessionEnded("")
+		return nil, sessionEnded("")
 	case err != nil:
-		return liveSession{}, fmt.Errorf("identify: %w", err)
+		return nil, fmt.Errorf("identify: %w", err)
 	case user.Disabled():
-		return liveSession{}, sessionEnded(models.EndedByDisable)
+		return nil, sessionEnded(models.EndedByDisable)
 	}
 	if reason := session.Ended(s.Now()); reason != "" {
-		return liveSession{}, sessionEnded(reason)
+		return nil, sessionEnded(reason)
 	}
 	principal := Principal{UserID: user.ID, Username: user.Username, Roles: user.Roles, SessionID: session.ID}
-	return liveSession{principal: principal, session: session}, nil
+	return &liveSession{principal: principal, session: session}, nil
 }
 
 // Poll reads the feed once, and forgets the sessions that other replicas, or the command line, have ended. It must

@@ -60,8 +60,8 @@ func parseToken(text string) (rawToken, error) {
 	return rawToken{signed: text[:len(parts[0])+1+len(parts[1])], payload: payload, sum: sum}, nil
 }
 
-// Verify returns the claims of an access token that a key of the ring signed. Its times and its session are for
-// Identity to check.
+// Verify returns the claims of an access token that a key of the ring signed, with all checked that does not change
+// with time. Its times and its session are for Identity to check.
 func (s *Service) Verify(text string) (Claims, error) {
 	raw, err := parseToken(text)
 	if err != nil {
@@ -70,7 +70,11 @@ func (s *Service) Verify(text string) (Claims, error) {
 	if _, err := s.Keys.verify(raw); err != nil {
 		return Claims{}, err
 	}
-	return raw.claims()
+	claims, err := raw.claims()
+	if err != nil {
+		return Claims{}, err
+	}
+	return claims, claims.check(s.Settings)
 }
 
 // verify returns the key that signed the token.
@@ -113,12 +117,12 @@ func tokenFault(format string, args ...any) *Error {
 }
 
 // named reports whether the claims name a user, twice the same, and a session.
-func (c Claims) named() bool {
+func (c *Claims) named() bool {
 	return c.Identity > 0 && c.Subject == strconv.FormatInt(c.Identity, 10) && c.SessionID != ""
 }
 
-// check applies every rule that needs no database. A missing claim is a wrong one.
-func (c Claims) check(s Settings, now time.Time) error {
+// check applies the rules that hold or fail for ever. A missing claim is a wrong one.
+func (c *Claims) check(s Settings) error {
 	switch {
 	case c.Issuer != s.Issuer:
 		return tokenFault("another service issued it")
@@ -128,6 +132,13 @@ func (c Claims) check(s Settings, now time.Time) error {
 		return tokenFault("it does not name a user and a session")
 	case c.ExpiresAt == 0 || c.NotBefore == 0 || c.IssuedAt == 0:
 		return tokenFault("it does not say when it was issued and when it expires")
+	}
+	return nil
+}
+
+// checkTimes applies the rules that change with time.
+func (c *Claims) checkTimes(now time.Time) error {
+	switch {
 	case now.Unix() >= c.ExpiresAt:
 		ago := time.Duration(now.Unix()-c.ExpiresAt) * time.Second
 		return &Error{Code: TokenExpired, Detail: fmt.Sprintf("The token expired %v ago. %s", ago, logInAgain)}
