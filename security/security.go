@@ -21,13 +21,13 @@ type Code string
 const (
 	InvalidRequest       Code = "invalid_request"
 	InvalidAuthorization Code = "invalid_authorization"
-	InvalidCredentials   Code = "invalid_credentials" //nolint:gosec // G101: a name
+	InvalidCredentials   Code = "invalid_credentials"
 	TokenMissing         Code = "token_missing"
 	TokenInvalid         Code = "token_invalid"
 	TokenExpired         Code = "token_expired"
 	SessionEnded         Code = "session_ended"
 	RefreshInvalid       Code = "refresh_token_invalid"
-	WrongPassword        Code = "wrong_password" //nolint:gosec // G101: a name
+	WrongPassword        Code = "wrong_password"
 	Throttled            Code = "throttled"
 	Forbidden            Code = "forbidden"
 	Overloaded           Code = "overloaded"

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package main
+
+import "errors"
+
+func mountSmall(string) (unmount func(), err error) { return nil, errors.New("not Linux") }
