@@ -1,12 +1,13 @@
 package handlers
 
 import (
-	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"regexp"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -23,17 +24,22 @@ var goodRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{8,64}$`)
 // which may hold what nobody should read.
 func (a *api) observe(logger *slog.Logger, accessLog bool) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		start := time.Now()
 		id := c.GetHeader(headerRequestID)
 		if id == "" || !goodRequestID.MatchString(id) {
-			id = rand.Text()
+			id = newRequestID()
 		}
 		c.Writer.Header()[headerRequestID] = []string{id}
-		if accessLog {
+		if accessLog && logger.Enabled(c.Request.Context(), slog.LevelInfo) {
+			start := time.Now()
 			defer func() { logRequest(c, logger, id, time.Since(start)) }() // deferred: an aborted answer is logged too
 		}
 		c.Next()
 	}
+}
+
+// newRequestID returns 13 letters and digits. The highest bit makes all of them as long.
+func newRequestID() string {
+	return strconv.FormatUint(rand.Uint64()|1<<63, 36) //nolint:gosec // G404: a name, not a secret
 }
 
 // requestID returns the name of the request: it stands in the answer from the beginning.
@@ -44,7 +50,8 @@ func logRequest(c *gin.Context, logger *slog.Logger, id string, took time.Durati
 	if principal, ok := security.PrincipalOf(c); ok {
 		user = slog.Int64("user_id", principal.UserID)
 	}
-	logger.LogAttrs(c.Request.Context(), slog.LevelInfo, "request",
+	record := slog.NewRecord(time.Now(), slog.LevelInfo, "request", 0) // 0: to look for the caller costs time
+	record.AddAttrs(
 		slog.String("method", c.Request.Method),
 		slog.String("route", c.FullPath()),
 		slog.Int("status", c.Writer.Status()),
@@ -52,6 +59,7 @@ func logRequest(c *gin.Context, logger *slog.Logger, id string, took time.Durati
 		slog.String("client", c.ClientIP()),
 		slog.String("request_id", id),
 		user)
+	_ = logger.Handler().Handle(c.Request.Context(), record) // as Logger.Log does: there is nowhere to report to
 }
 
 // recover answers a panic with a problem, so that one bad request does not take the process down.

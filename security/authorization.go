@@ -31,7 +31,7 @@ func ParseAuthorization(values []string) (scheme, token string, err error) {
 	if token == "" {
 		return scheme, "", missingToken("The Authorization header has no token behind the scheme")
 	}
-	if strings.ContainsAny(token, " \t,") {
+	if strings.IndexByte(token, ' ') >= 0 || strings.IndexByte(token, '\t') >= 0 || strings.IndexByte(token, ',') >= 0 {
 		return scheme, "", tokenFault("there is more than one word behind the scheme")
 	}
 	return scheme, token, nil

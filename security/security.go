@@ -21,7 +21,7 @@ type Code string
 const (
 	InvalidRequest       Code = "invalid_request"
 	InvalidAuthorization Code = "invalid_authorization"
-	InvalidCredentials   Code = "invalid_credentials"
+	InvalidCredentials   Code = "invalid_credentials" //nolint:gosec // G101: a name
 	TokenMissing         Code = "token_missing"
 	TokenInvalid         Code = "token_invalid"
 	TokenExpired         Code = "token_expired"
