@@ -42,8 +42,13 @@ type liveSession struct {
 	session   models.Session
 }
 
-func newMemory(size int) (*memory, error) {
-	verified, err := otter.New(&otter.Options[string, *Claims]{MaximumSize: size})
+func newMemory(size int, now func() time.Time) (*memory, error) {
+	untilExpiry := func(e otter.Entry[string, *Claims]) time.Duration {
+		return max(time.Unix(e.Value.ExpiresAt, 0).Sub(now()), time.Second)
+	}
+	verified, err := otter.New(&otter.Options[string, *Claims]{
+		MaximumSize: size, ExpiryCalculator: otter.ExpiryCreatingFunc(untilExpiry),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("token cache: %w", err)
 	}

@@ -102,7 +102,7 @@ type Service struct {
 
 // NewService returns a service of these parts.
 func NewService(parts Parts) (*Service, error) {
-	memory, err := newMemory(parts.Settings.CacheSize)
+	memory, err := newMemory(parts.Settings.CacheSize, parts.Now)
 	if err != nil {
 		return nil, err
 	}

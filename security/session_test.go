@@ -122,7 +122,7 @@ func TestRevocationOvertakesALoad(t *testing.T) {
 
 func TestPollCarriesOutEachRevocationOnce(t *testing.T) {
 	t.Parallel()
-	memory, err := newMemory(100)
+	memory, err := newMemory(100, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
