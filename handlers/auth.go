@@ -1,6 +1,8 @@
 package handlers
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"time"
 
@@ -83,16 +85,27 @@ func (l Logout) Post(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.Request.ContentLength == 0 {
-		err = l.byAccessToken(c, scope)
-	} else {
+	if hasBody(c.Request) {
 		err = l.byRefreshToken(c, scope)
+	} else {
+		err = l.byAccessToken(c, scope)
 	}
 	if err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)
 	return nil
+}
+
+// hasBody looks at the first byte: a client that sends in chunks does not say beforehand that there is none.
+func hasBody(r *http.Request) bool {
+	first := make([]byte, 1)
+	n, _ := io.ReadFull(r.Body, first)
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(first[:n]), r.Body), r.Body}
+	return n > 0
 }
 
 func readScope(c *gin.Context) (security.Scope, error) {
@@ -114,16 +127,8 @@ func (l Logout) byRefreshToken(c *gin.Context, scope security.Scope) error {
 	return l.Service.LogoutByRefreshToken(c.Request.Context(), *request.RefreshToken, scope)
 }
 
-// byAccessToken takes a session that has ended already for what the client wants.
 func (l Logout) byAccessToken(c *gin.Context, scope security.Scope) error {
-	principal, err := l.Gate.Authenticate(c)
-	if security.HasCode(err, security.SessionEnded) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return l.Service.Logout(c.Request.Context(), *principal, scope)
+	return l.Gate.Logout(c, scope)
 }
 
 // Me is who asks.

@@ -297,6 +297,72 @@ func (s *server) logout(by, query string, t tokens) answer {
 	return s.do("POST", "/auth/logout"+query, "", "Authorization: JWT "+t.AccessToken)
 }
 
+// TestLogoutFromASessionThatIsOver has no say over the sessions that live, and must not claim that it ended them.
+func TestLogoutFromASessionThatIsOver(t *testing.T) {
+	t.Parallel()
+	for _, by := range []string{"access token", "refresh token"} {
+		for _, scope := range []string{"?scope=others", "?scope=all"} {
+			s := newServer(t)
+			mine, second := s.open(), s.open()
+			s.logout(by, "", mine)
+			s.logout(by, scope, mine).wantEnded(t, "logout")
+			if a := s.mountain(second.AccessToken); a.status != 200 {
+				t.Errorf("%s %s: %d %s", by, scope, a.status, a.body)
+			}
+		}
+	}
+}
+
+func TestLogoutByAnOldRefreshTokenIsReuse(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	first, second := s.open(), s.open()
+	next := s.refresh(first.RefreshToken).tokens(t)
+	s.clock.add(time.Minute)
+	s.logout("refresh token", "?scope=all", first).wantEnded(t, "refresh_reuse")
+	s.refresh(next.RefreshToken).wantEnded(t, "refresh_reuse")
+	if a := s.mountain(second.AccessToken); a.status != 200 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+func TestLogoutWithAnEmptyChunkedBody(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	mine := s.open()
+	reply := s.raw("POST /auth/logout HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nAuthorization: Bearer " +
+		mine.AccessToken + "\r\n\r\n0\r\n\r\n")
+	if !strings.HasPrefix(reply, "HTTP/1.1 204 ") {
+		t.Error(reply)
+	}
+	s.mountain(mine.AccessToken).wantEnded(t, "logout")
+}
+
+// TestRefreshKeepsARememberedSessionFromGoingIdle: what is remembered of a session is older than its latest refresh.
+func TestRefreshKeepsARememberedSessionFromGoingIdle(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.service.Settings.SessionIdle = 20 * time.Second // runs out while memory counts without a new poll
+	replica := newServerOn(t, s, signingKey)
+	mine := s.open()
+	for _, r := range []*server{s, replica} {
+		r.mountain(mine.AccessToken)
+	}
+	s.clock.add(15 * time.Second)
+	late := s.refresh(mine.RefreshToken).tokens(t)
+	s.clock.add(10 * time.Second)
+	for _, r := range []*server{s, replica} {
+		if a := r.mountain(late.AccessToken); a.status != 200 {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+		r.poll()
+	}
+	s.clock.add(15 * time.Second)
+	for _, r := range []*server{s, replica} {
+		r.mountain(late.AccessToken).wantEnded(t, "idle")
+	}
+}
+
 func TestLogoutRefuses(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

@@ -22,7 +22,7 @@ func TestPurge(t *testing.T) {
 	recent := testSession("ended lately", ada.ID)
 	recent.IdleEndsAt = now.Add(-time.Hour)
 	for _, session := range []Session{fresh, recent} {
-		if err := s.CreateSession(ctx, session); err != nil {
+		if err := s.CreateSession(ctx, ada, session); err != nil {
 			t.Fatal(err)
 		}
 	}

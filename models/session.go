@@ -55,15 +55,17 @@ func (s Session) Ended(at time.Time) EndedReason {
 const sessionColumns = `s.id, s.user_id, s.created_at, s.last_used_at, s.idle_ends_at, s.ends_at, s.address,
 	s.user_agent, s.refresh_count, s.refresh_hash, s.ended_at, s.ended_reason`
 
-// CreateSession stores a new session; ErrNotFound when the user was deleted or disabled in the meantime.
-func (s *Store) CreateSession(ctx context.Context, n Session) error {
+// CreateSession stores a new session of the user, or returns ErrNotFound when the user was deleted, disabled or given
+// another password since it was read.
+func (s *Store) CreateSession(ctx context.Context, user User, n Session) error {
 	const query = `INSERT INTO sessions (id, user_id, created_at, last_used_at, idle_ends_at, ends_at, address,
 			user_agent, refresh_count, refresh_hash)
 		SELECT CAST($1 AS TEXT), id, CAST($2 AS BIGINT), CAST($3 AS BIGINT), CAST($4 AS BIGINT), CAST($5 AS BIGINT),
 			CAST($6 AS TEXT), CAST($7 AS TEXT), CAST($8 AS BIGINT), CAST($9 AS TEXT)
-		FROM users WHERE id = $10 AND disabled_at IS NULL`
+		FROM users WHERE id = $10 AND disabled_at IS NULL AND password_changed_at = $11`
 	return execOne(ctx, s.write, "create session", query, n.ID, millis(n.CreatedAt), millis(n.LastUsedAt),
-		millis(n.IdleEndsAt), millis(n.EndsAt), n.Address, n.UserAgent, n.RefreshCount, n.RefreshHash, n.UserID)
+		millis(n.IdleEndsAt), millis(n.EndsAt), n.Address, n.UserAgent, n.RefreshCount, n.RefreshHash, user.ID,
+		millis(user.PasswordChangedAt))
 }
 
 // SessionWithUser returns the session and its user as they are now, or ErrNotFound.

@@ -43,7 +43,7 @@ func addUser(t *testing.T, s *Store, name string, roles ...string) User {
 
 func addSession(t *testing.T, s *Store, id string, userID int64) {
 	t.Helper()
-	if err := s.CreateSession(t.Context(), testSession(id, userID)); err != nil {
+	if err := s.CreateSession(t.Context(), User{ID: userID, PasswordChangedAt: epoch}, testSession(id, userID)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -83,7 +83,7 @@ func TestMissingRows(t *testing.T) {
 		"enable":          func() error { return s.EnableUser(ctx, 7) },
 		"delete":          func() error { return s.DeleteUser(ctx, 7, epoch) },
 		"session":         func() error { _, _, err := s.SessionWithUser(ctx, "x"); return err },
-		"session of none": func() error { return s.CreateSession(ctx, Session{ID: "x", UserID: 7, CreatedAt: epoch}) },
+		"session of none": func() error { return s.CreateSession(ctx, User{ID: 7}, Session{ID: "x", UserID: 7, CreatedAt: epoch}) },
 	} {
 		if err := call(); !errors.Is(err, ErrNotFound) || errors.Is(err, ErrUnavailable) {
 			t.Errorf("%s: %v", name, err)
@@ -215,7 +215,7 @@ func TestDisabledUserGetsNoSession(t *testing.T) {
 	if err := s.DisableUser(t.Context(), ada.ID, epoch); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.CreateSession(t.Context(), Session{ID: "x", UserID: ada.ID, CreatedAt: epoch}); !errors.Is(err, ErrNotFound) {
+	if err := s.CreateSession(t.Context(), ada, Session{ID: "x", UserID: ada.ID, CreatedAt: epoch}); !errors.Is(err, ErrNotFound) {
 		t.Error(err)
 	}
 	if err := s.DisableUser(t.Context(), ada.ID, epoch.Add(time.Hour)); err != nil {
@@ -223,6 +223,24 @@ func TestDisabledUserGetsNoSession(t *testing.T) {
 	}
 	if u, err := s.UserByID(t.Context(), ada.ID); !u.DisabledAt.Equal(epoch) || err != nil {
 		t.Errorf("disabled at %v, %v: the first time counts", u.DisabledAt, err)
+	}
+}
+
+func TestLoginOvertakenByAPasswordChangeGetsNoSession(t *testing.T) {
+	t.Parallel()
+	s := openTest(t)
+	ada := addUser(t, s, "ada")
+	if err := s.RehashPassword(t.Context(), ada.ID, "hash", "stronger"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CreateSession(t.Context(), ada, testSession("x", ada.ID)); err != nil {
+		t.Errorf("after a rehash: %v", err)
+	}
+	if _, err := s.SetPassword(t.Context(), ada.ID, "new", "", epoch.Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CreateSession(t.Context(), ada, testSession("y", ada.ID)); !errors.Is(err, ErrNotFound) {
+		t.Errorf("after a password change: %v", err)
 	}
 }
 
@@ -472,7 +490,7 @@ func BenchmarkSessionWithUser(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := s.CreateSession(b.Context(), Session{ID: "x", UserID: u.ID, CreatedAt: epoch}); err != nil {
+	if err := s.CreateSession(b.Context(), u, testSession("x", u.ID)); err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {

@@ -82,8 +82,5 @@ func (s *Service) Identity(ctx context.Context, claims *Claims) (*Principal, err
 	if live.principal.UserID != claims.Identity {
 		return nil, tokenFault("its session belongs to another user")
 	}
-	if reason := live.session.Ended(now); reason != "" {
-		return nil, sessionEnded(reason)
-	}
 	return &live.principal, nil
 }

@@ -12,6 +12,8 @@ import (
 	ginjwt "github.com/appleboy/gin-jwt/v2"
 	"github.com/gin-gonic/gin"
 	"github.com/golang-jwt/jwt/v4"
+
+	"sherpa/models"
 )
 
 const (
@@ -97,18 +99,29 @@ func (g *Gate) Refresh(c *gin.Context, refreshToken string) (Tokens, error) {
 	return g.tokens(access, login), nil
 }
 
-// Authenticate returns the principal of a request outside the guarded routes.
-func (g *Gate) Authenticate(c *gin.Context) (*Principal, error) {
+// Logout ends sessions of the one whose access token the request carries, outside the guarded routes: a session that
+// has ended already is no error.
+func (g *Gate) Logout(c *gin.Context, scope Scope) error {
 	scheme, token, err := ParseAuthorization(c.Request.Header["Authorization"])
 	c.Set(keyScheme, scheme)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	principal, err := g.identify(c.Request.Context(), token)
-	if err == nil {
-		c.Set(keyPrincipal, principal)
+	ctx := c.Request.Context()
+	claims, err := g.service.Verify(token)
+	if err != nil {
+		return err
 	}
-	return principal, err
+	principal, err := g.service.Identity(ctx, &claims)
+	var refusal *Error
+	if errors.As(err, &refusal) && refusal.Code == SessionEnded {
+		return g.service.LogoutAgain(ctx, claims.Identity, scope, models.EndedReason(refusal.Reason))
+	}
+	if err != nil {
+		return err
+	}
+	c.Set(keyPrincipal, principal)
+	return g.service.Logout(ctx, *principal, scope)
 }
 
 // identify verifies the token, remembers it, and returns whom it names.

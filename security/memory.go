@@ -87,9 +87,13 @@ func (s *Service) session(ctx context.Context, id string, now time.Time) (*liveS
 	if !s.memory.fresh(now) {
 		return s.loadSession(ctx, id) // fails closed: memory that may be stale is not asked
 	}
-	if live, ok := s.memory.live.GetIfPresent(id); ok {
+	live, ok := s.memory.live.GetIfPresent(id)
+	if ok && live.session.Ended(now) == "" {
 		s.memory.hits.Add(1)
 		return live, nil
+	}
+	if ok {
+		s.memory.forget(id) // it may have been refreshed since it was read, here or elsewhere
 	}
 	return s.memory.live.Get(ctx, id, otter.LoaderFunc[string, *liveSession](s.loadSession))
 }

@@ -45,9 +45,9 @@ func (s *Service) StartSession(ctx context.Context, user models.User, client Cli
 		IdleEndsAt: now.Add(s.Settings.SessionIdle), EndsAt: now.Add(s.Settings.SessionAge),
 		Address: client.Address, UserAgent: clip(client.UserAgent, maxUserAgent), RefreshHash: hashRefresh(token),
 	}
-	err := s.Store.CreateSession(ctx, session)
+	err := s.Store.CreateSession(ctx, user, session)
 	if errors.Is(err, models.ErrNotFound) {
-		return Login{}, refuseCredentials("disabled or deleted while logging in")
+		return Login{}, refuseCredentials("disabled, deleted or given another password while logging in")
 	}
 	if err != nil {
 		return Login{}, err
@@ -99,6 +99,11 @@ func (h holder) over(now time.Time) models.EndedReason {
 	return h.session.Ended(now)
 }
 
+// retries reports whether the token is the one before the newest, sent again in time.
+func (h holder) retries(now time.Time) bool {
+	return h.token.count == h.session.RefreshCount-1 && now.Sub(h.session.LastUsedAt) <= refreshGrace
+}
+
 // holder looks up whose token this is. Roles and state of the user are as the database has them now.
 func (s *Service) holder(ctx context.Context, text string) (holder, error) {
 	invalid := &Error{Code: RefreshInvalid, Detail: "The refresh token was refused: it is not one of this service. Log in again with POST /auth."}
@@ -135,7 +140,7 @@ func (s *Service) rotate(ctx context.Context, h holder) (Login, bool, error) {
 // retry answers a token that has been used before.
 func (s *Service) retry(ctx context.Context, h holder) (Login, error) {
 	now := s.Now()
-	if h.token.count == h.session.RefreshCount-1 && now.Sub(h.session.LastUsedAt) <= refreshGrace {
+	if h.retries(now) {
 		if same, ok := s.Keys.remake(h.session.ID, h.session.RefreshCount, h.session.RefreshHash); ok {
 			return Login{User: h.user, Session: h.session, RefreshToken: same, At: now}, nil
 		}
@@ -187,17 +192,36 @@ func (s *Service) endAll(ctx context.Context, userID int64, except string) error
 	return nil
 }
 
-// LogoutByRefreshToken is Logout for a client that has only its refresh token left. A session that has ended already
-// is no error: that is what the client wants.
+// LogoutByRefreshToken is Logout for a client that has only its refresh token left. A token that was used before has
+// no more say than to end its own session.
 func (s *Service) LogoutByRefreshToken(ctx context.Context, text string, scope Scope) error {
 	h, err := s.holder(ctx, text)
 	if err != nil {
 		return err
 	}
-	if h.over(s.Now()) != "" {
-		return nil
+	now := s.Now()
+	if reason := h.over(now); reason != "" {
+		return s.LogoutAgain(ctx, h.user.ID, scope, reason)
+	}
+	if scope != ScopeLocal && !h.current && !h.retries(now) {
+		return errors.Join(s.end(ctx, h.session, models.EndedByReuse), sessionEnded(models.EndedByReuse))
 	}
 	return s.Logout(ctx, Principal{UserID: h.user.ID, SessionID: h.session.ID}, scope)
+}
+
+// LogoutAgain answers a logout that comes from a session which is over. It has no say over other sessions, so it
+// succeeds only when there is nothing left to end, as it does when it is sent twice.
+func (s *Service) LogoutAgain(ctx context.Context, userID int64, scope Scope, reason models.EndedReason) error {
+	if scope == ScopeLocal {
+		return nil
+	}
+	for _, err := range s.Store.LiveSessions(ctx, userID, s.Now()) {
+		if err != nil {
+			return err
+		}
+		return sessionEnded(reason)
+	}
+	return nil
 }
 
 const maxListed = 100
