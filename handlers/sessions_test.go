@@ -171,6 +171,42 @@ func TestRefreshRefusesWhatIsNoRefreshToken(t *testing.T) {
 	}
 }
 
+// TestGuessAtAnOldRefreshTokenEndsNothing: who knows a session's id must not be able to end it.
+func TestGuessAtAnOldRefreshTokenEndsNothing(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	first := s.open()
+	id, secret, _ := strings.Cut(first.RefreshToken, ".")
+	second := s.refresh(first.RefreshToken).tokens(t)
+	if a := s.refresh(id + "." + flip(t, secret, 20)); a.status != 401 || a.problem(t).Code != "refresh_token_invalid" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	s.refresh(second.RefreshToken).tokens(t)
+}
+
+// TestRefreshTokenFromTheFuture is what clients have when the database was restored from a backup.
+func TestRefreshTokenFromTheFuture(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	first := s.open()
+	second := s.refresh(first.RefreshToken).tokens(t)
+	third := s.refresh(second.RefreshToken).tokens(t)
+	session, _, err := s.store.SessionWithUser(t.Context(), strings.Split(first.RefreshToken, ".")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	restore := execute(t, `UPDATE sessions SET refresh_count = 1, refresh_hash = 'of the second'`)
+	if err := s.store.Transact(t.Context(), restore); err != nil {
+		t.Fatal(err)
+	}
+	if a := s.refresh(third.RefreshToken); a.status != 401 || a.problem(t).Code != "refresh_token_invalid" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if session, _, err = s.store.SessionWithUser(t.Context(), session.ID); session.EndedReason != "" || err != nil {
+		t.Errorf("the session ended: %s, %v", session.EndedReason, err)
+	}
+}
+
 // flip changes a bit of one byte of a base64url text.
 func flip(t *testing.T, text string, i int) string {
 	t.Helper()
