@@ -568,6 +568,10 @@ func TestPasswordChange(t *testing.T) {
 	if a := s.post("/auth", credentials(username, "a password of its own")); a.status != 200 {
 		t.Errorf("the new password: %d", a.status)
 	}
+	a := change(passwords("a password of its own", "a password of its own"))
+	if p := a.problem(t); a.status != 400 || !strings.Contains(p.Detail, "the current one") {
+		t.Errorf("the same password again: %d %s", a.status, a.body)
+	}
 }
 
 // TestPasswordGuessesWithAStolenToken counts as failed logins do.

@@ -1,5 +1,6 @@
-// Command rivals serves what Sherpa is measured against: "bare", Gin and nothing else, and "stock", the same route
-// guarded by gin-jwt as its README shows it. Both answer GET /mountain/:name with Sherpa's JSON.
+// Command rivals serves what Sherpa is measured against: "bare", Gin and nothing else; "stock", the same route guarded
+// by gin-jwt; and "readme", with everything else that gin-jwt's README has. All answer GET /mountain/:name with
+// Sherpa's JSON.
 package main
 
 import (
@@ -14,7 +15,7 @@ import (
 )
 
 func main() {
-	kind := flag.String("kind", "bare", "which rival to be: bare or stock")
+	kind := flag.String("kind", "bare", "which rival to be: bare, stock or readme")
 	listen := flag.String("listen", "127.0.0.1:5101", "address to listen on")
 	flag.Parse()
 	if err := run(*kind, *listen); err != nil {
@@ -26,6 +27,9 @@ func main() {
 func run(kind, listen string) error {
 	gin.SetMode(gin.ReleaseMode)
 	engine := gin.New()
+	if kind == "readme" {
+		engine = gin.Default() // with a line on standard output for each request, and recovery
+	}
 	switch kind {
 	case "bare":
 		engine.GET("/mountain/:name", getMountain)
@@ -33,8 +37,12 @@ func run(kind, listen string) error {
 		if err := stock(engine); err != nil {
 			return err
 		}
+	case "readme":
+		if err := readme(engine); err != nil {
+			return err
+		}
 	default:
-		return fmt.Errorf("%q is neither bare nor stock", kind)
+		return fmt.Errorf("%q is none of bare, stock, readme", kind)
 	}
 	return engine.Run(listen)
 }
@@ -76,6 +84,57 @@ func stock(engine *gin.Engine) error {
 	engine.POST("/login", middleware.LoginHandler)
 	engine.GET("/mountain/:name", middleware.MiddlewareFunc(), getMountain)
 	return nil
+}
+
+// readme guards the route as the whole example in the README of gin-jwt 2.10.3 does: besides what stock has, it makes
+// a user of the claims and asks whether the user may pass, looks for the token in the query and in a cookie as well,
+// and sets gin-jwt up again with every request.
+func readme(engine *gin.Engine) error {
+	middleware, err := ginjwt.New(&ginjwt.GinJWTMiddleware{
+		Realm:           "test zone",
+		Key:             []byte("secret key"),
+		Timeout:         time.Hour,
+		MaxRefresh:      time.Hour,
+		IdentityKey:     identityKey,
+		PayloadFunc:     payload,
+		IdentityHandler: identify,
+		Authenticator:   authenticate,
+		Authorizator:    authorize,
+		Unauthorized:    refuse,
+		TokenLookup:     "header: Authorization, query: token, cookie: jwt",
+		TokenHeadName:   "Bearer",
+		TimeFunc:        time.Now,
+	})
+	if err != nil {
+		return fmt.Errorf("gin-jwt: %w", err)
+	}
+	engine.Use(func(c *gin.Context) {
+		if err := middleware.MiddlewareInit(); err != nil {
+			c.AbortWithStatus(http.StatusInternalServerError)
+		}
+	})
+	engine.POST("/login", middleware.LoginHandler)
+	engine.GET("/mountain/:name", middleware.MiddlewareFunc(), getMountain)
+	return nil
+}
+
+// user is the README's, with the one field that its token carries.
+type user struct {
+	username string
+}
+
+func identify(c *gin.Context) any {
+	name, _ := ginjwt.ExtractClaims(c)[identityKey].(string)
+	return &user{username: name}
+}
+
+func authorize(data any, _ *gin.Context) bool {
+	u, ok := data.(*user)
+	return ok && u.username == "admin"
+}
+
+func refuse(c *gin.Context, code int, message string) {
+	c.JSON(code, gin.H{"code": code, "message": message})
 }
 
 // authenticate knows the one user of gin-jwt's README.
