@@ -1,0 +1,157 @@
+# shellcheck shell=bash
+# What the scripts of this folder share. It is sourced: it makes the folder $tmp, enters the project, and sees to it
+# that every process in the background and $tmp are gone when the script ends.
+
+self=bench/$(basename "$0")
+declare -A server=() # by name: the process
+pids=()              # of all processes in the background
+
+fail() {
+  echo "$self: $*" >&2
+  exit 1
+}
+
+# stop ends every process that was started, the last one first, and waits until it has ended.
+stop() {
+  local i
+  for ((i = ${#pids[@]} - 1; i >= 0; i--)); do
+    kill "${pids[i]}" 2>/dev/null || true
+    wait "${pids[i]}" 2>/dev/null || true
+  done
+  pids=()
+}
+
+clean() {
+  trap '' INT TERM # so that a second Ctrl-C leaves no server behind
+  stop
+  rm -rf "$tmp"
+}
+
+# need TOOL... also looks for what every script needs.
+need() {
+  local tool
+  for tool in go git curl timeout "$@"; do
+    command -v "$tool" >/dev/null || fail "$tool is missing"
+  done
+}
+
+# need_cores is for scripts that give the server core 0 and the load core 1.
+need_cores() {
+  need taskset wrk
+  taskset -c 0,1 true 2>/dev/null || fail 'cores 0 and 1 are needed'
+}
+
+# need_numbers USAGE NUMBER... wants whole numbers from 1 on.
+need_numbers() {
+  local usage=$1 number
+  shift
+  for number in "$@"; do
+    [[ $number =~ ^[1-9][0-9]{0,7}$ ]] || fail "usage: $usage"
+  done
+}
+
+# build NAME PACKAGE makes the program $tmp/NAME.
+build() {
+  CGO_ENABLED=0 go build -tags nomsgpack -trimpath -ldflags='-s -w' -o "$tmp/$1" "$2"
+}
+
+listens() {
+  (: <>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+# start NAME PORT PROGRAM... starts a server and waits until it listens. Give it `env -i`, so that no setting of the
+# caller's shell counts.
+start() {
+  local name=$1 on=$2 left
+  shift 2
+  ! listens "$on" || fail "another program listens on port $on"
+  "$@" >"$tmp/$name.out" 2>"$tmp/$name.err" &
+  pids+=($!)
+  server[$name]=$!
+  for ((left = 100; left > 0; left--)); do
+    ! listens "$on" || return 0
+    sleep 0.1
+  done
+  cat "$tmp/$name.err" >&2
+  fail "$name does not listen"
+}
+
+# run_load SECONDS ARGUMENT... is the program bench/load, in the background, where a signal to this script can end it.
+run_load() {
+  local longest=$1
+  shift
+  timeout "$longest" "$tmp/load" "$@" >"$tmp/load.out" &
+  pids+=($!)
+  wait "$!" || fail "load $* failed"
+  unset 'pids[-1]'
+  cat "$tmp/load.out"
+}
+
+# kib NAME FIELD reads a size of a server (proc(5), status), such as VmRSS.
+kib() {
+  awk -v field="$2:" '$1 == field { print $2 }' "/proc/${server[$1]}/status"
+}
+
+# ticks NAME prints how much processor time the server has used (proc(5), stat: utime and stime).
+ticks() {
+  awk '{ print $14 + $15 }' "/proc/${server[$1]}/stat"
+}
+
+# served NAME ARGUMENT... is run_load with the processor time of the server for each request, in microseconds, in place
+# of the load's own.
+served() {
+  local name=$1 before after
+  shift
+  before=$(ticks "$name")
+  run_load "$@" >"$tmp/served"
+  after=$(ticks "$name")
+  awk -v cpu="$(((after - before) * 1000000 / $(getconf CLK_TCK)))" '{ print $1, $2, cpu / $2 }' "$tmp/served"
+}
+
+# median FILE COLUMN
+median() {
+  cut -d' ' -f"$2" "$1" | sort -g |
+    awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int((NR + 2) / 2)]) / 2 }'
+}
+
+# spread FILE COLUMN is how far apart the best and the worst round are, in percent of the median: the noise of the run.
+spread() {
+  cut -d' ' -f"$2" "$1" | sort -g |
+    awk -v median="$(median "$1" "$2")" '{ v[NR] = $1 } END { print 100 * (v[NR] - v[1]) / median }'
+}
+
+# read_wrk TICKS reads a report of wrk, during which the server used so much processor time, and prints: requests per
+# second, the p50 and the p99, and the processor time for one request, these three in microseconds. It fails unless
+# every request was answered with success.
+read_wrk() {
+  awk -v cpu="$(($1 * 1000000 / $(getconf CLK_TCK)))" '
+    function us(t) { return t ~ /us$/ ? t + 0 : t ~ /ms$/ ? t * 1e3 : t ~ /m$/ ? t * 6e7 : t * 1e6 }
+    /Non-2xx|Socket errors/ { exit bad = 1 }
+    $1 == "50%" { p50 = us($2) }
+    $1 == "99%" { p99 = us($2) }
+    $2 == "requests" && $3 == "in" { requests = $1 }
+    $1 == "Requests/sec:" { rate = $2 }
+    END { if (bad || !rate || !p50 || !p99 || !requests) exit 1; print rate, p50, p99, cpu / requests }'
+}
+
+print_head() {
+  local changes=''
+  [[ -z $(git status --porcelain) ]] || changes=', with changes that are not committed'
+  echo "date    $(date -u '+%Y-%m-%d %H:%M UTC')"
+  echo "CPU     $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores"
+  echo "load    $(cut -d' ' -f1-3 /proc/loadavg) before the run"
+  echo "Go      $(go env GOVERSION) $(go env GOOS)/$(go env GOARCH)"
+  echo "commit  $(git rev-parse --short HEAD)$changes"
+  echo
+}
+
+print_load_after() {
+  echo "load    $(cut -d' ' -f1-3 /proc/loadavg) after the run"
+}
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+tmp=$(mktemp -d)
+readonly self tmp
+trap clean EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
