@@ -38,6 +38,7 @@ type Config struct {
 	ShutdownTimeout   time.Duration `group:"Settings" default:"10s" placeholder:"DURATION" help:"How long requests under way may take to finish after SIGTERM."`
 
 	secretKey string
+	getenv    func(string) string
 }
 
 // settingPrefix is what the environment variables of the settings begin with.

@@ -120,10 +120,14 @@ func (p *process) client(keep func(promise)) {
 		if err != nil {
 			return
 		}
+		if r.status != http.StatusOK {
+			time.Sleep(50 * time.Millisecond) // logins that were cut off count as failed ones
+			continue
+		}
 		have := promise{refresh: r.Refresh}
 		for range rand.N(8) {
 			next, err := p.refresh(have.refresh)
-			if err != nil {
+			if err != nil || next.status != http.StatusOK {
 				keep(have)
 				return
 			}

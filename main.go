@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, std str
 	if err != nil {
 		return fmt.Errorf("%w (see sherpa --help)", err)
 	}
-	line.secretKey = getenv("SHERPA_SECRET_KEY")
+	line.secretKey, line.getenv = getenv("SHERPA_SECRET_KEY"), getenv
 	if err := errors.Join(append(faults, line.validate()...)...); err != nil {
 		return fmt.Errorf("settings: %w", err)
 	}

@@ -8,7 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime/debug"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -44,19 +44,27 @@ func (serveCommand) Run(ctx context.Context, config *Config, std streams) (err e
 		return errors.Join(err, listener.Close())
 	}
 	logger.InfoContext(ctx, "sherpa is listening", "url", "http://"+reachable(listener.Addr().String()), "database", store.Path())
-	trimGarbageCollection()
+	defer runtime.KeepAlive(tune(config.getenv))
 	stop := inBackground(ctx, service.Run)
 	defer stop()
 	return serve(ctx, handlers.NewServer(handler, logger), listener, config.ShutdownTimeout, logger)
 }
 
-// trimGarbageCollection trades a few MiB for a twentieth of the processor time: the heap is small, so that by default
-// it is collected very often. An operator's GOGC wins.
-func trimGarbageCollection() {
-	const percent = 200
-	if before := debug.SetGCPercent(percent); before != 100 {
-		debug.SetGCPercent(before)
+// spareProcs are threads beside one for each core, so that a request need not wait for the scheduler to take a core
+// from a password hash: the system's scheduler does that sooner. An operator's GOMAXPROCS wins.
+const spareProcs = 2
+
+// ballastSize makes the garbage collector run less often while the heap is small. The memory is never touched, so that
+// the system never provides it.
+const ballastSize = 16 << 20
+
+// tune fits Go's runtime to this service: a twentieth less processor time for a request, and requests that stay quick
+// while passwords are hashed. Keep what it returns alive.
+func tune(getenv func(string) string) (ballast []byte) {
+	if getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.NumCPU() + spareProcs)
 	}
+	return make([]byte, ballastSize)
 }
 
 // inBackground starts work that goes on until stop is called: longer than ctx, because the requests that finish

@@ -68,14 +68,15 @@ func (s *Store) CreateSession(ctx context.Context, user User, n Session) error {
 		millis(user.PasswordChangedAt))
 }
 
+const sessionWithUserQuery = `SELECT ` + sessionColumns + `, u.username, u.roles, u.disabled_at
+	FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1`
+
 // SessionWithUser returns the session and its user as they are now, or ErrNotFound.
 func (s *Store) SessionWithUser(ctx context.Context, id string) (Session, User, error) {
-	const query = `SELECT ` + sessionColumns + `, u.username, u.roles, u.disabled_at
-		FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1`
 	var user User
 	var roles string
 	var disabled sql.NullInt64
-	session, err := scanSession(s.read.QueryRowContext(ctx, query, id), &user.Username, &roles, &disabled)
+	session, err := scanSession(s.sessionWithUser.QueryRowContext(ctx, id), &user.Username, &roles, &disabled)
 	if err != nil {
 		return Session{}, User{}, err
 	}
@@ -163,12 +164,13 @@ type Rotation struct {
 	IdleEndsAt time.Time
 }
 
+const rotateSessionQuery = `UPDATE sessions SET refresh_hash = $1, refresh_count = refresh_count + 1, last_used_at = $2,
+	idle_ends_at = $3 WHERE id = $4 AND refresh_count = $5 AND ended_at IS NULL`
+
 // RotateSession carries out the rotation, and reports false when another one was first or the session has ended.
 // It is one statement, so that of any number at the same time one succeeds.
 func (s *Store) RotateSession(ctx context.Context, r Rotation) (bool, error) {
-	const query = `UPDATE sessions SET refresh_hash = $1, refresh_count = refresh_count + 1, last_used_at = $2,
-		idle_ends_at = $3 WHERE id = $4 AND refresh_count = $5 AND ended_at IS NULL`
-	result, err := s.write.ExecContext(ctx, query, r.Hash, millis(r.At), millis(r.IdleEndsAt), r.SessionID, r.FromCount)
+	result, err := s.rotateSession.ExecContext(ctx, r.Hash, millis(r.At), millis(r.IdleEndsAt), r.SessionID, r.FromCount)
 	if err != nil {
 		return false, fail("rotate session", err)
 	}

@@ -24,6 +24,9 @@ type Store struct {
 	write *sql.DB // one connection: SQLite has one writer, and waiting in Go is fair where its lock is not
 	read  *sql.DB
 	path  string
+
+	sessionWithUser *sql.Stmt // prepared, because parsing SQL takes longer than running these
+	rotateSession   *sql.Stmt
 }
 
 // Open opens the database at url ("sqlite:PATH"), creates it when it does not exist (folder 0700, file 0600),
@@ -47,7 +50,20 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	if err := s.migrate(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), s.Close())
 	}
+	if err := s.prepare(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), s.Close())
+	}
 	return s, nil
+}
+
+func (s *Store) prepare(ctx context.Context) (err error) {
+	if s.sessionWithUser, err = s.read.PrepareContext(ctx, sessionWithUserQuery); err != nil {
+		return fmt.Errorf("prepare: %w", err)
+	}
+	if s.rotateSession, err = s.write.PrepareContext(ctx, rotateSessionQuery); err != nil {
+		return fmt.Errorf("prepare: %w", err)
+	}
+	return nil
 }
 
 // SQLitePath returns the absolute file path in "sqlite:PATH".

@@ -44,9 +44,9 @@ type Hasher struct {
 	dummy    string
 }
 
-// NewHasher returns a Hasher that computes at most GOMAXPROCS hashes at a time.
+// NewHasher returns a Hasher that computes at most as many hashes at a time as the machine has cores.
 func NewHasher(params HashParams) *Hasher {
-	slots := runtime.GOMAXPROCS(0)
+	slots := runtime.NumCPU()
 	h := &Hasher{
 		params: params,
 		slots:  make(chan struct{}, slots),
@@ -102,15 +102,28 @@ func (h *Hasher) VerifyNobody(ctx context.Context, password string) error {
 	return err
 }
 
+// Room returns *Error with code overloaded when a hash would be refused at this moment. It lets a flood be turned away
+// before anything is done for it.
+func (h *Hasher) Room() error {
+	if len(h.queue) == cap(h.queue) {
+		return overloaded()
+	}
+	return nil
+}
+
+func overloaded() error {
+	return &Error{
+		Code: Overloaded, RetryAfter: time.Second,
+		Detail: "Too many logins are being checked at this moment. Try again in a second.",
+	}
+}
+
 func (h *Hasher) compute(ctx context.Context, password string, salt []byte, p HashParams, size uint32) ([]byte, error) {
 	select {
 	case h.queue <- struct{}{}:
 		defer func() { <-h.queue }()
 	default:
-		return nil, &Error{
-			Code: Overloaded, RetryAfter: time.Second,
-			Detail: "Too many logins are being checked at this moment. Try again in a second.",
-		}
+		return nil, overloaded()
 	}
 	select {
 	case h.slots <- struct{}{}:

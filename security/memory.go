@@ -2,9 +2,9 @@ package security
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -28,7 +28,7 @@ const (
 // memory is what lets a request pass without the database: claims of tokens that were verified, and sessions that
 // live. Both are bounded. A session that ends is forgotten, at once where it was ended and by the feed elsewhere.
 type memory struct {
-	verified *otter.Cache[string, *Claims]
+	verified *otter.Cache[tokenSum, *Claims]
 	live     *otter.Cache[string, *liveSession]
 	polled   atomic.Pointer[time.Time] // when the feed was last read; nil before
 	seen     map[string]time.Time      // revocations that were carried out; for poll alone
@@ -36,17 +36,20 @@ type memory struct {
 	loads    atomic.Int64
 }
 
+// tokenSum stands for a token: the whole text counts, and memory holds no credential.
+type tokenSum [sha256.Size]byte
+
 // liveSession is a session that had not ended when it was read. It is shared and never changed.
 type liveSession struct {
 	principal Principal
-	session   models.Session
+	endsAt    int64 // milliseconds since 1970 UTC: the sooner of its two limits
 }
 
 func newMemory(size int, now func() time.Time) (*memory, error) {
-	untilExpiry := func(e otter.Entry[string, *Claims]) time.Duration {
+	untilExpiry := func(e otter.Entry[tokenSum, *Claims]) time.Duration {
 		return max(time.Unix(e.Value.ExpiresAt, 0).Sub(now()), time.Second)
 	}
-	verified, err := otter.New(&otter.Options[string, *Claims]{
+	verified, err := otter.New(&otter.Options[tokenSum, *Claims]{
 		MaximumSize: size, ExpiryCalculator: otter.ExpiryCreatingFunc(untilExpiry),
 	})
 	if err != nil {
@@ -61,13 +64,16 @@ func newMemory(size int, now func() time.Time) (*memory, error) {
 	return &memory{verified: verified, live: live, seen: map[string]time.Time{}}, nil
 }
 
-// remember keeps the claims of a token that was verified. The text is copied: it is a part of all the headers.
+// remember keeps the claims of a token that was verified, without those that were compared and are not needed again.
 func (m *memory) remember(token string, claims Claims) {
-	m.verified.Set(strings.Clone(token), &claims)
+	claims.Subject, claims.Issuer, claims.Audience = "", "", ""
+	m.verified.Set(sha256.Sum256([]byte(token)), &claims)
 }
 
 // recall returns the claims of a token that was verified before.
-func (m *memory) recall(token string) (*Claims, bool) { return m.verified.GetIfPresent(token) }
+func (m *memory) recall(token string) (*Claims, bool) {
+	return m.verified.GetIfPresent(sha256.Sum256([]byte(token)))
+}
 
 // forget makes the next request of each session ask the database. A load that is under way meanwhile is thrown away.
 func (m *memory) forget(sessionIDs ...string) {
@@ -88,7 +94,7 @@ func (s *Service) session(ctx context.Context, id string, now time.Time) (*liveS
 		return s.loadSession(ctx, id) // fails closed: memory that may be stale is not asked
 	}
 	live, ok := s.memory.live.GetIfPresent(id)
-	if ok && live.session.Ended(now) == "" {
+	if ok && now.UnixMilli() < live.endsAt {
 		s.memory.hits.Add(1)
 		return live, nil
 	}
@@ -114,7 +120,7 @@ func (s *Service) loadSession(ctx context.Context, id string) (*liveSession, err
 		return nil, sessionEnded(reason)
 	}
 	principal := Principal{UserID: user.ID, Username: user.Username, Roles: user.Roles, SessionID: session.ID}
-	return &liveSession{principal: principal, session: session}, nil
+	return &liveSession{principal: principal, endsAt: min(session.IdleEndsAt.UnixMilli(), session.EndsAt.UnixMilli())}, nil
 }
 
 // Poll reads the feed once, and forgets the sessions that other replicas, or the command line, have ended. It must

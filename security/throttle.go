@@ -24,6 +24,9 @@ func (s *Service) Admit(ctx context.Context, username string, client Client) err
 }
 
 func (s *Service) admit(ctx context.Context, attempt models.LoginAttempt) error {
+	if err := s.Hasher.Room(); err != nil {
+		return err
+	}
 	wait, err := s.Store.CountLogin(ctx, attempt)
 	if err != nil {
 		return fmt.Errorf("count login: %w", err)
