@@ -50,13 +50,13 @@ func (serveCommand) Run(ctx context.Context, config *Config, std streams) (err e
 	return serve(ctx, handlers.NewServer(handler, logger), listener, config.ShutdownTimeout, logger)
 }
 
-// spareProcs are threads beside one for each core, so that a request need not wait for the scheduler to take a core
+// spareProcs is how many threads there are beside one for each core, so that a request need not wait for the scheduler to take a core
 // from a password hash: the system's scheduler does that sooner. An operator's GOMAXPROCS wins.
-const spareProcs = 2
+const spareProcs = 1
 
 // ballastSize makes the garbage collector run less often while the heap is small. The memory is never touched, so that
 // the system never provides it.
-const ballastSize = 16 << 20
+const ballastSize = 48 << 20
 
 // tune fits Go's runtime to this service: a twentieth less processor time for a request, and requests that stay quick
 // while passwords are hashed. Keep what it returns alive.
