@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"runtime"
@@ -196,6 +197,21 @@ func TestOrdinaryAnswersAreNotRewritten(t *testing.T) {
 		if status, ok := handlers.RawRefusal([]byte(text)); ok {
 			t.Errorf("%s was taken for a refusal with status %d", name, status)
 		}
+	}
+}
+
+func TestServerHasLimits(t *testing.T) {
+	t.Parallel()
+	s := handlers.NewServer(http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+	for name, limit := range map[string]time.Duration{
+		"header": s.ReadHeaderTimeout, "read": s.ReadTimeout, "write": s.WriteTimeout, "idle": s.IdleTimeout,
+	} {
+		if limit <= 0 || limit > 2*time.Minute {
+			t.Errorf("%s timeout %v", name, limit)
+		}
+	}
+	if s.MaxHeaderBytes <= 0 || s.MaxHeaderBytes > 16<<10 {
+		t.Errorf("headers of %d bytes", s.MaxHeaderBytes)
 	}
 }
 

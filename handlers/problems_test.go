@@ -41,6 +41,9 @@ func TestProblemPageForBrowsers(t *testing.T) {
 		if got := a.header.Get("Content-Type"); a.status != 200 || got != tt.contentType || a.header.Get("Vary") != "Accept" {
 			t.Errorf("%s: %d %s", tt.name, a.status, got)
 		}
+		if csp := a.header.Get("Content-Security-Policy"); strings.HasPrefix(tt.contentType, "text/html") && !strings.Contains(csp, "default-src 'none'") {
+			t.Errorf("%s: Content-Security-Policy %q", tt.name, csp)
+		}
 		if html := strings.Contains(a.body, "<h1>The access token has expired</h1>"); html != strings.HasPrefix(tt.contentType, "text/html") {
 			t.Errorf("%s: %s", tt.name, a.body)
 		}

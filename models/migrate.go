@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/pressly/goose/v3"
 )
@@ -27,27 +28,32 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
+	return retryMigration(ctx, func() error { return migrateOnce(ctx, provider) })
+}
+
+func migrateOnce(ctx context.Context, provider *goose.Provider) error {
 	if err := refuseNewer(ctx, provider); err != nil {
 		return err
 	}
-	return up(ctx, provider)
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
 }
 
-// up tries again when a process that started at the same time was first with a migration: goose chooses what to
-// apply before it has the lock, finds the tables there, and rolls back.
-func up(ctx context.Context, provider *goose.Provider) error {
-	const attempts = 10
+// retryMigration tries again when a process that started at the same time was in the way: goose chooses what to apply
+// before it has the lock, and SQLite does not wait for another connection that turns on the journal.
+func retryMigration(ctx context.Context, migrate func() error) error {
+	const attempts = 12
 	for attempt := 1; ; attempt++ {
-		_, err := provider.Up(ctx)
-		if err == nil {
-			return nil
+		err := migrate()
+		if err == nil || errors.Is(err, errNewer) || attempt == attempts {
+			return err
 		}
-		pending, pendingErr := provider.HasPending(ctx)
-		if pendingErr == nil && !pending {
-			return nil
-		}
-		if attempt == attempts {
-			return fmt.Errorf("migrate: %w", errors.Join(err, pendingErr))
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(time.Duration(attempt) * 20 * time.Millisecond):
 		}
 	}
 }
@@ -71,13 +77,15 @@ func inspect(ctx context.Context, path string) error {
 	return nil
 }
 
+var errNewer = errors.New("a newer sherpa made it, run that one")
+
 func refuseNewer(ctx context.Context, provider *goose.Provider) error {
 	current, target, err := provider.GetVersions(ctx)
 	if err != nil {
 		return fmt.Errorf("read schema version: %w", err)
 	}
 	if current > target {
-		return fmt.Errorf("its schema is version %d and this program knows %d: run a newer sherpa", current, target)
+		return fmt.Errorf("%w: its schema is version %d and this program knows %d", errNewer, current, target)
 	}
 	return nil
 }

@@ -205,6 +205,10 @@ func TestSessionsEndWithTheirUser(t *testing.T) {
 		if _, _, err := s.SessionWithUser(t.Context(), "adas"); !errors.Is(err, ErrNotFound) {
 			t.Error(err)
 		}
+		var left int
+		if err := s.read.QueryRowContext(t.Context(), `SELECT count(*) FROM sessions`).Scan(&left); left != 0 || err != nil {
+			t.Errorf("%d sessions of nobody, %v", left, err)
+		}
 	})
 }
 
@@ -358,6 +362,19 @@ func TestOpenKeepsOthersOut(t *testing.T) {
 	}
 }
 
+func TestEveryConnectionHasTheSettings(t *testing.T) {
+	t.Parallel()
+	s := openTest(t)
+	for pragma, want := range map[string]string{"synchronous": "2", "foreign_keys": "1", "journal_mode": "wal", "busy_timeout": "5000"} {
+		for name, db := range map[string]*sql.DB{"read": s.read, "write": s.write} {
+			var got string
+			if err := db.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); got != want || err != nil {
+				t.Errorf("%s: %s = %q, want %q, %v", name, pragma, got, want, err)
+			}
+		}
+	}
+}
+
 func TestOpenTakesAnyPath(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"with blank.db", "50%.db", "a?mode=memory.db", "a#b.db", "é🏔.db", "a&_pragma=x.db"} {
@@ -405,7 +422,7 @@ func TestOpenRefusesAndDamagesNothing(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
-		}, "run a newer sherpa"},
+		}, "a newer sherpa made it"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

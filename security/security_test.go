@@ -1,10 +1,12 @@
 package security
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -241,6 +243,26 @@ func TestHasherRefusesRatherThanQueuesForEver(t *testing.T) {
 	_, err := h.Hash(t.Context(), "a")
 	var refusal *Error
 	if !errors.As(err, &refusal) || refusal.Code != Overloaded || refusal.RetryAfter != time.Second {
+		t.Error(err)
+	}
+}
+
+func TestHasherComputesAFewAtATime(t *testing.T) {
+	t.Parallel()
+	h := NewHasher(cheap())
+	if cap(h.slots) != runtime.NumCPU() {
+		t.Errorf("%d slots", cap(h.slots))
+	}
+	for range cap(h.slots) {
+		h.slots <- struct{}{}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := h.Hash(ctx, "a"); !errors.Is(err, context.Canceled) || h.Computed() != 0 {
+		t.Errorf("a hash beyond the slots: %v", err)
+	}
+	<-h.slots
+	if _, err := h.Hash(t.Context(), "a"); err != nil {
 		t.Error(err)
 	}
 }
