@@ -184,7 +184,8 @@ func (healthcheckCommand) Run(ctx context.Context, config *Config) error {
 	if err != nil {
 		return fmt.Errorf("health check: %w", err)
 	}
-	response, err := http.DefaultClient.Do(request)
+	// No proxy and no redirect: somebody else's 200 says nothing about this server.
+	response, err := (&http.Transport{}).RoundTrip(request)
 	if err != nil {
 		return fmt.Errorf("health check: %w", err)
 	}

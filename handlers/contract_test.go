@@ -69,6 +69,7 @@ func TestLoginRefusesBadRequests(t *testing.T) {
 		{"repeated member", `{"username":"x","username":"sherpa","password":"everest"}`, "application/json", 400, "invalid_request", "`username` appears more than once"},
 		{"trailing text", `{"username":"sherpa","password":"everest"} x`, "application/json", 400, "invalid_request", "not valid JSON"},
 		{"second object", `{"username":"sherpa","password":"everest"}{}`, "application/json", 400, "invalid_request", "not valid JSON"},
+		{"null as a whole", `null`, "application/json", 400, "invalid_request", "must be a JSON object"},
 		{"broken", `{"username":`, "application/json", 400, "invalid_request", "not valid JSON"},
 		{"empty", ``, "application/json", 400, "invalid_request", "not valid JSON"},
 		{"not an object", `["sherpa","everest"]`, "application/json", 400, "invalid_request", "must be a JSON object"},

@@ -117,6 +117,10 @@ type wrongSignature struct{}
 
 func (wrongSignature) Get(*gin.Context) {}
 
+type ownHead struct{ every }
+
+func (ownHead) Head(*gin.Context) error { return nil }
+
 type pointerReceiver struct{}
 
 func (*pointerReceiver) Post(*gin.Context) error { return nil }
@@ -131,11 +135,24 @@ func TestResourceThatWouldNotBeServedIsRefused(t *testing.T) {
 		"no method":        {noMethods{}, "has none of the methods"},
 		"wrong signature":  {wrongSignature{}, "Get must be a method"},
 		"pointer receiver": {pointerReceiver{}, "Post must be a method"},
+		"nothing":          {nil, "route /x"},
+		"own HEAD":         {ownHead{}, "come by themselves"},
 	} {
 		config := handlers.Config{Security: s.service}
 		_, err := handlers.NewWith(config, handlers.TestRoute{Path: "/x", Resource: tt.resource})
 		if err == nil || !strings.Contains(err.Error(), tt.fault) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestRoutesInEachOthersWayAreRefused(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for _, path := range []string{"/mountain/:name", "/mountain/:other/camps", "camps"} {
+		_, err := handlers.NewWith(handlers.Config{Security: s.service}, handlers.TestRoute{Path: path, Resource: every{}})
+		if err == nil || !strings.Contains(err.Error(), "route "+path) {
+			t.Errorf("%s: %v", path, err)
 		}
 	}
 }
@@ -170,6 +187,8 @@ func TestRefusalsOfNetHTTPAreProblems(t *testing.T) {
 		{"no host", "GET / HTTP/1.1\r\n\r\n", "400 Bad Request", "invalid_request"},
 		{"headers too large", "GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("a", 20<<10) + "\r\n\r\n", "431 Request Header Fields Too Large", "header_fields_too_large"},
 		{"unknown transfer encoding", "POST /auth HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", "501 Not Implemented", "not_implemented"},
+		{"unknown expectation", "GET /healthz HTTP/1.1\r\nHost: x\r\nExpect: foo\r\n\r\n", "417 Expectation Failed", "expectation_failed"},
+		{"OPTIONS *", "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "404 Not Found", "not_found"},
 		{"HTTP/3.0", "GET / HTTP/3.0\r\nHost: x\r\n\r\n", "505 HTTP Version Not Supported", "http_version_not_supported"},
 	}
 	for _, tt := range tests {
@@ -308,11 +327,11 @@ func TestLogHasNoSecret(t *testing.T) {
 	s.mountain(token + "x")
 	s.post("/auth", credentials(username, "a wrong secret"))
 	s.post("/auth", credentials("name\nlevel=ERROR", "a wrong secret"))
-	s.post("/auth", `{"username":"sherpa","password":4711}`)
+	s.post("/auth", `{"username":"sherpa","password":47114711471147114711}`)
 	s.do("GET", "/mountain/x?access_token="+token, "")
 	s.do("GET", "/healthz", "")
 	log := s.waitForLog(`"route":"/healthz"`)
-	for _, secret := range []string{token, tokens.RefreshToken, next.RefreshToken, next.AccessToken, strings.Split(token, ".")[2], password, "a wrong secret", "4711", signingKey} {
+	for _, secret := range []string{token, tokens.RefreshToken, next.RefreshToken, next.AccessToken, strings.Split(token, ".")[2], password, "a wrong secret", "47114711", signingKey} {
 		if strings.Contains(log, secret) {
 			t.Errorf("the log has %q", secret)
 		}

@@ -98,6 +98,8 @@ func unexpected() *security.Error {
 func (r *renderer) log(c *gin.Context, status int, refusal *security.Error, err error) {
 	level := slog.LevelDebug
 	switch {
+	case refusal.Code == security.Overloaded:
+		level = slog.LevelWarn
 	case status >= http.StatusInternalServerError && !errors.Is(err, context.Canceled):
 		level = slog.LevelError
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
@@ -41,6 +43,9 @@ func ReadJSON[T any](c *gin.Context) (T, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxBody))
 	if err != nil {
 		return request, explainRead(err)
+	}
+	if string(bytes.TrimSpace(body)) == "null" {
+		return request, InvalidRequest("The body must be a JSON object.")
 	}
 	if err := json.Unmarshal(body, &request, json.RejectUnknownMembers(true)); err != nil {
 		return request, explainJSON(err)
@@ -119,6 +124,10 @@ func article(t reflect.Type) string {
 	switch {
 	case t == nil:
 		return "of another type"
+	case t == reflect.TypeFor[time.Time]():
+		return "a time as RFC 3339 has it"
+	case t == reflect.TypeFor[[]byte]():
+		return "a string in base64"
 	case t.Kind() == reflect.String:
 		return "a string"
 	case t.Kind() == reflect.Bool:

@@ -25,6 +25,15 @@ type methods map[string]gin.HandlerFunc
 // resource registers the methods that the resource has at the path in the group. HEAD comes with Get; OPTIONS and
 // 405, both with a true Allow, come by themselves.
 func (a *api) resource(group *gin.RouterGroup, path string, resource any) {
+	defer func() {
+		if cause := recover(); cause != nil { // Gin panics when two routes are in each other's way
+			a.faults = append(a.faults, fmt.Errorf("route %s: %v", path, cause))
+		}
+	}()
+	if !strings.HasPrefix(path, "/") {
+		a.faults = append(a.faults, fmt.Errorf("route %s: the path must begin with /", path))
+		return
+	}
 	found := methods{}
 	add := func(method string, serve func(*gin.Context) error) { found[method] = a.adapt(serve) }
 	if r, ok := resource.(getter); ok {
@@ -55,9 +64,12 @@ func checkResource(resource any, found methods) error {
 	if of.Kind() != reflect.Pointer {
 		of = reflect.PointerTo(of)
 	}
-	for _, verb := range []string{"Get", "Post", "Put", "Patch", "Delete"} {
+	for _, verb := range []string{"Get", "Post", "Put", "Patch", "Delete", "Head", "Options"} {
 		_, has := of.MethodByName(verb)
 		if _, serves := found[strings.ToUpper(verb)]; has && !serves {
+			if verb == "Head" || verb == "Options" {
+				return fmt.Errorf("%T.%s would not be served: HEAD and OPTIONS come by themselves", resource, verb)
+			}
 			return fmt.Errorf("%T.%s must be a method `%s(*gin.Context) error` of the value that is registered", resource, verb, verb)
 		}
 	}

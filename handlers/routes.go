@@ -70,6 +70,7 @@ func build(config Config, routes func(a *api, open, protected *gin.RouterGroup))
 
 func (a *api) prepare(config Config) (err error) {
 	a.engine.HandleMethodNotAllowed = true
+	a.engine.RemoteIPHeaders = []string{"X-Forwarded-For"}
 	a.engine.RedirectTrailingSlash = false // a redirect would send a token or a password twice
 	if err := a.engine.SetTrustedProxies(texts(config.TrustedProxies)); err != nil {
 		return fmt.Errorf("trusted proxies: %w", err)

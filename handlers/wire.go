@@ -16,6 +16,7 @@ const (
 	headersTooLarge security.Code = "header_fields_too_large"
 	notImplemented  security.Code = "not_implemented"
 	httpVersion     security.Code = "http_version_not_supported"
+	expectation     security.Code = "expectation_failed"
 )
 
 // problemListener makes problem documents of the plain texts with which net/http refuses what is not HTTP: a broken
@@ -46,8 +47,9 @@ type problemConn struct {
 }
 
 const (
-	rawStatusLine = "HTTP/1.1 "
-	rawHeaders    = "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
+	rawStatusLine  = "HTTP/1.1 "
+	rawExpectation = "HTTP/1.1 417 "
+	rawHeaders     = "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
 )
 
 func (c *problemConn) Write(p []byte) (int, error) {
@@ -73,6 +75,9 @@ func rawRefusal(p []byte) (status int, ok bool) {
 	const codeEnd = len(rawStatusLine) + 3
 	if len(p) < codeEnd || len(p) > 1024 || (p[codeEnd-3] != '4' && p[codeEnd-3] != '5') {
 		return 0, false
+	}
+	if bytes.HasPrefix(p, []byte(rawExpectation)) {
+		return http.StatusExpectationFailed, true // no handler sends this status
 	}
 	end := bytes.Index(p, []byte("\r\n"))
 	if end < 0 || !bytes.HasPrefix(p, []byte(rawStatusLine)) || !bytes.HasPrefix(p[end:], []byte(rawHeaders)) {
@@ -102,6 +107,8 @@ func wireRefusal(status int) *security.Error {
 		return &security.Error{Code: headersTooLarge, Detail: "The request line and headers are larger than 16 KiB."}
 	case http.StatusNotImplemented:
 		return &security.Error{Code: notImplemented, Detail: "The only transfer encoding is chunked."}
+	case http.StatusExpectationFailed:
+		return &security.Error{Code: expectation, Detail: "The only value of the header Expect is 100-continue."}
 	case http.StatusHTTPVersionNotSupported:
 		return &security.Error{Code: httpVersion, Detail: "This server speaks HTTP/1.1."}
 	}

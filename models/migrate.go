@@ -28,12 +28,12 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
-	return retryMigration(ctx, func() error { return migrateOnce(ctx, provider) })
+	return retryMigration(ctx, func() error { return s.migrateOnce(ctx, provider) })
 }
 
-func migrateOnce(ctx context.Context, provider *goose.Provider) error {
-	if err := refuseNewer(ctx, provider); err != nil {
-		return err
+func (s *Store) migrateOnce(ctx context.Context, provider *goose.Provider) error {
+	if _, err := s.write.ExecContext(ctx, fmt.Sprintf(`PRAGMA application_id = %d`, applicationID)); err != nil {
+		return fmt.Errorf("mark database: %w", err)
 	}
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", err)
@@ -47,7 +47,7 @@ func retryMigration(ctx context.Context, migrate func() error) error {
 	const attempts = 12
 	for attempt := 1; ; attempt++ {
 		err := migrate()
-		if err == nil || errors.Is(err, errNewer) || attempt == attempts {
+		if err == nil || attempt == attempts {
 			return err
 		}
 		select {
@@ -58,34 +58,64 @@ func retryMigration(ctx context.Context, migrate func() error) error {
 	}
 }
 
-// inspect looks at the file without writing to it, to protect the database of another program that a mistyped
-// path names: opening it for use would already change its journal mode.
+// applicationID marks a database file as ours ("SHRP"; SQLite file format, section 1.3.9).
+const applicationID = 0x53485250
+
+// inspect looks at the file without writing to it, to protect the database of another program, which a mistyped path
+// names, and that of a newer Sherpa: opening it for use would already change its journal mode.
 func inspect(ctx context.Context, path string) error {
-	db, err := sql.Open("sqlite", sqliteDSN(path, "mode=ro&_pragma=busy_timeout(5000)"))
+	db, err := sql.Open("sqlite", sqliteDSN(path, "mode=ro&_pragma=busy_timeout(3000)"))
 	if err != nil {
 		return err
 	}
-	const query = `SELECT count(*), count(CASE WHEN name = $1 THEN 1 END) FROM sqlite_master`
-	var objects, ours int
-	err = db.QueryRowContext(ctx, query, versionTable).Scan(&objects, &ours)
-	if err := errors.Join(err, db.Close()); err != nil {
-		return fmt.Errorf("not a readable SQLite database: %w", err)
+	err = inspectOpen(ctx, db)
+	return errors.Join(err, db.Close())
+}
+
+func inspectOpen(ctx context.Context, db *sql.DB) error {
+	var objects, id int64
+	err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master`).Scan(&objects)
+	if err == nil {
+		err = db.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&id)
 	}
-	if objects > 0 && ours == 0 {
-		return fmt.Errorf("the file belongs to another program: it has tables, but none named %s", versionTable)
+	switch {
+	case err != nil:
+		return fmt.Errorf("not a readable SQLite database: %w", err)
+	case objects == 0:
+		return nil
+	case id != applicationID:
+		return errors.New("the file belongs to another program")
+	}
+	return refuseNewer(ctx, db)
+}
+
+func refuseNewer(ctx context.Context, db *sql.DB) error {
+	known, err := newestMigration()
+	if err != nil {
+		return err
+	}
+	var version sql.NullInt64
+	err = db.QueryRowContext(ctx, `SELECT max(version_id) FROM `+versionTable).Scan(&version)
+	if err != nil {
+		return nil //nolint:nilerr // another process is making the database at this moment; the migration waits for it
+	}
+	if version.Int64 > known {
+		return fmt.Errorf("a newer sherpa made it, run that one: its schema is version %d and this program knows %d", version.Int64, known)
 	}
 	return nil
 }
 
-var errNewer = errors.New("a newer sherpa made it, run that one")
-
-func refuseNewer(ctx context.Context, provider *goose.Provider) error {
-	current, target, err := provider.GetVersions(ctx)
+func newestMigration() (newest int64, err error) {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
-		return fmt.Errorf("read schema version: %w", err)
+		return 0, err
 	}
-	if current > target {
-		return fmt.Errorf("%w: its schema is version %d and this program knows %d", errNewer, current, target)
+	for _, name := range names {
+		version, err := goose.NumericComponent(name)
+		if err != nil {
+			return 0, fmt.Errorf("migration %s: %w", name, err)
+		}
+		newest = max(newest, version)
 	}
-	return nil
+	return newest, nil
 }

@@ -63,6 +63,8 @@ func (s *Store) CreateSession(ctx context.Context, user User, n Session) error {
 		SELECT CAST($1 AS TEXT), id, CAST($2 AS BIGINT), CAST($3 AS BIGINT), CAST($4 AS BIGINT), CAST($5 AS BIGINT),
 			CAST($6 AS TEXT), CAST($7 AS TEXT), CAST($8 AS BIGINT), CAST($9 AS TEXT)
 		FROM users WHERE id = $10 AND disabled_at IS NULL AND password_changed_at = $11`
+	ctx, cancel := context.WithTimeout(ctx, writeWait)
+	defer cancel()
 	return execOne(ctx, s.write, "create session", query, n.ID, millis(n.CreatedAt), millis(n.LastUsedAt),
 		millis(n.IdleEndsAt), millis(n.EndsAt), n.Address, n.UserAgent, n.RefreshCount, n.RefreshHash, user.ID,
 		millis(user.PasswordChangedAt))
@@ -170,6 +172,8 @@ const rotateSessionQuery = `UPDATE sessions SET refresh_hash = $1, refresh_count
 // RotateSession carries out the rotation, and reports false when another one was first or the session has ended.
 // It is one statement, so that of any number at the same time one succeeds.
 func (s *Store) RotateSession(ctx context.Context, r Rotation) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, writeWait)
+	defer cancel()
 	result, err := s.rotateSession.ExecContext(ctx, r.Hash, millis(r.At), millis(r.IdleEndsAt), r.SessionID, r.FromCount)
 	if err != nil {
 		return false, fail("rotate session", err)

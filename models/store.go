@@ -17,6 +17,8 @@ import (
 const (
 	sqliteScheme  = "sqlite:"
 	sqliteReaders = 4
+	// writeWait bounds a change, the wait for other writers included: a caller gets an answer while it still waits.
+	writeWait = 4 * time.Second
 )
 
 // Store is the database. It is safe for concurrent use; close it when done.
@@ -113,7 +115,7 @@ func openSQLite(path string) (*Store, error) {
 // settings of every connection of the pools. synchronous(FULL): an acknowledged change survives a power cut.
 // temp_store(MEMORY): works on a read-only root file system.
 const settings = "_txlock=immediate" +
-	"&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" +
+	"&_pragma=busy_timeout(3000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" +
 	"&_pragma=cache_size(-8000)&_pragma=mmap_size(268435456)&_pragma=temp_store(MEMORY)"
 
 // sqliteDSN carries the settings, because a pragma holds for one connection and the pool opens several. The path
@@ -136,6 +138,8 @@ func (s *Store) Ready(ctx context.Context) error {
 
 // Transact runs fn in one transaction: committed when fn returns nil, rolled back otherwise.
 func (s *Store) Transact(ctx context.Context, fn func(*sql.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, writeWait)
+	defer cancel()
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return fail("begin", err)

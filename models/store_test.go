@@ -365,7 +365,7 @@ func TestOpenKeepsOthersOut(t *testing.T) {
 func TestEveryConnectionHasTheSettings(t *testing.T) {
 	t.Parallel()
 	s := openTest(t)
-	for pragma, want := range map[string]string{"synchronous": "2", "foreign_keys": "1", "journal_mode": "wal", "busy_timeout": "5000"} {
+	for pragma, want := range map[string]string{"synchronous": "2", "foreign_keys": "1", "journal_mode": "wal", "busy_timeout": "3000"} {
 		for name, db := range map[string]*sql.DB{"read": s.read, "write": s.write} {
 			var got string
 			if err := db.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); got != want || err != nil {

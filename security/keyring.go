@@ -85,7 +85,8 @@ func checkKey(key string) error {
 func isSample(key string) bool {
 	words := []string{
 		"changeme", "replaceme", "yoursecret", "supersecret", "topsecret", "secretkey", "mysecret", "example",
-		"sherpasecret", "sherpakey", "password", "placeholder", "insecure", "notasecret", "0123456789", "abcdefgh",
+		"sherpasecret", "sherpakey", "password", "placeholder", "insecure", "notasecret",
+		"stringsecret", "bitsecret", "pleasechange", "changethis", "changeit", "09d25e094faa6ca2556c", "404e635266556a586e32", "0123456789", "abcdefgh",
 	}
 	plain := strings.NewReplacer("-", "", "_", "", " ", "", ".", "").Replace(strings.ToLower(key))
 	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(plain, w) })

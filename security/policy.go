@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/secure/precis"
@@ -17,6 +18,7 @@ const (
 	MaxPassword        = 128
 
 	leastDistinct  = 5 // characters that differ
+	leastSurprises = 6 // characters that do not follow from the one before
 	leastUnrelated = 8 // characters beside the username and the service's name
 	serviceName    = "sherpa"
 )
@@ -42,11 +44,13 @@ func (p PasswordPolicy) Check(username, password string) error {
 	}
 	folded := strings.ToLower(normal)
 	switch {
+	case surprises(folded) < leastSurprises:
+		return fmt.Errorf("this password is little more than a sequence or a row of keys")
 	case distinct(folded) < leastDistinct:
 		return fmt.Errorf("a password needs at least %d different characters", leastDistinct)
 	case isCommon(folded):
 		return fmt.Errorf("this password is among the most used ones, and the first to be tried")
-	case utf8.RuneCountInString(without(folded, username, serviceName)) < leastUnrelated:
+	case utf8.RuneCountInString(without(folded, username, serviceName, DemoPassword)) < leastUnrelated:
 		return fmt.Errorf("this password is little more than the username or the service's name")
 	}
 	return nil
@@ -65,14 +69,39 @@ func normalizePassword(password string) (string, error) {
 	return normal, nil
 }
 
-// isCommon also sees a common password that is written several times over.
+// isCommon also sees a common password that is written several times over, or has digits and marks behind it, and a
+// short piece written several times over.
 func isCommon(folded string) bool {
-	return strings.Contains(commonPasswords, "\n"+period(folded)+"\n") ||
-		strings.Contains(commonPasswords, "\n"+folded+"\n")
+	core := strings.TrimRightFunc(folded, func(r rune) bool { return !unicode.IsLetter(r) })
+	for _, candidate := range []string{folded, period(folded), core, period(core)} {
+		if strings.Contains(commonPasswords, "\n"+candidate+"\n") {
+			return true
+		}
+	}
+	return len(period(core)) < LeastMinPassword && len(period(core)) < len(core)
+}
+
+// surprises counts the characters that are neither the one before again nor its neighbour in the alphabet, among the
+// digits or on a keyboard.
+func surprises(folded string) int {
+	const rows = "abcdefghijklmnopqrstuvwxyz 01234567890 qwertyuiop asdfghjkl zxcvbnm"
+	n := 0
+	var before rune
+	for _, r := range folded {
+		pair, reverse := string([]rune{before, r}), string([]rune{r, before})
+		if r != before && (r == ' ' || before == ' ' || !strings.Contains(rows, pair) && !strings.Contains(rows, reverse)) {
+			n++
+		}
+		before = r
+	}
+	return n
 }
 
 // period returns the shortest piece that s repeats.
 func period(s string) string {
+	if s == "" {
+		return ""
+	}
 	n := strings.Index((s + s)[1:], s) + 1
 	return s[:n]
 }
