@@ -32,13 +32,14 @@ type Config struct {
 	Audience          string        `group:"Settings" default:"sherpa" help:"The claim aud of access tokens."`
 	PasswordMinLength int           `group:"Settings" default:"15" placeholder:"N" help:"Fewest characters of a new password, from 8 to 64."`
 	TrustedProxies    prefixes      `group:"Settings" placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For is believed. Default: none."`
-	AccessLog         toggle        `group:"Settings" default:"true" placeholder:"true|false" help:"Whether to log one line for each request."`
+	AccessLog         string        `group:"Settings" default:"true" placeholder:"true|false" help:"Whether to log one line for each request."`
 	LogFormat         string        `group:"Settings" default:"auto" placeholder:"auto|text|json" help:"auto: text on a terminal, else JSON."`
 	LogLevel          slog.Level    `group:"Settings" default:"info" placeholder:"debug|info|warn|error" help:"Least level that is logged."`
 	ShutdownTimeout   time.Duration `group:"Settings" default:"10s" placeholder:"DURATION" help:"How long requests under way may take to finish after SIGTERM."`
 
 	secretKey string
-	getenv    func(string) string
+	secretSet bool // also when it is empty: then something that should have set it has failed
+	lookup    func(string) (string, bool)
 }
 
 // settingPrefix is what the environment variables of the settings begin with.
@@ -49,17 +50,14 @@ const settingGroup = "Settings"
 // prefixes are networks in CIDR notation; a single address counts as one.
 type prefixes []netip.Prefix
 
-// toggle is a boolean that takes a value, so that an environment variable can turn it off.
-type toggle bool
-
 // settingOptions lets kong read settings from the environment, and go on past a bad value so that all faults are
 // reported at once.
-func settingOptions(getenv func(string) string, faults *[]error) []kong.Option {
+func settingOptions(lookup func(string) (string, bool), faults *[]error) []kong.Option {
 	environment := kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 		if !isSetting(flag) {
 			return nil, nil //nolint:nilnil // kong's way to say: no value here
 		}
-		if text := getenv(variable(flag.Name)); text != "" {
+		if text, ok := lookup(variable(flag.Name)); ok && text != "" {
 			return text, nil
 		}
 		return nil, nil //nolint:nilnil // as above
@@ -71,7 +69,6 @@ func settingOptions(getenv func(string) string, faults *[]error) []kong.Option {
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), collect(faults, parseDuration)),
 		kong.TypeMapper(reflect.TypeFor[int](), collect(faults, parseInt)),
 		kong.TypeMapper(reflect.TypeFor[prefixes](), collect(faults, parsePrefixes)),
-		kong.TypeMapper(reflect.TypeFor[toggle](), collect(faults, parseToggle)),
 		kong.TypeMapper(reflect.TypeFor[slog.Level](), collect(faults, parseLevel)),
 	}
 }
@@ -87,6 +84,9 @@ func describeVariables(k *kong.Kong) error {
 	for _, flag := range k.Model.Flags {
 		if isSetting(flag) {
 			flag.Help += " [" + variable(flag.Name) + "]"
+			if flag.Default != "" {
+				flag.Help += " Default: " + flag.Default + "."
+			}
 		}
 	}
 	return nil
@@ -146,16 +146,6 @@ func parsePrefixes(text string) (prefixes, error) {
 	return all, nil
 }
 
-func parseToggle(text string) (toggle, error) {
-	switch strings.ToLower(text) {
-	case "true", "1", "yes", "on":
-		return true, nil
-	case "false", "0", "no", "off":
-		return false, nil
-	}
-	return false, errors.New("neither true nor false")
-}
-
 func parseLevel(text string) (slog.Level, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(text)); err != nil {
@@ -164,11 +154,12 @@ func parseLevel(text string) (slog.Level, error) {
 	return level, nil
 }
 
-// validate returns every fault of the values.
-func (c *Config) validate() []error {
+// validate returns every fault of the values; those that could not be read are known already.
+func (c *Config) validate(known []error) []error {
 	var faults []error
 	check := func(ok bool, flag, format string, args ...any) {
-		if !ok {
+		unread := strings.Contains(fmt.Sprint(errors.Join(known...)), variable(flag)+" ")
+		if !ok && !unread {
 			faults = append(faults, settingFault(flag, format, args...))
 		}
 	}
@@ -182,12 +173,13 @@ func (c *Config) validate() []error {
 	check(c.SessionIdle >= time.Minute && c.SessionIdle <= c.SessionAge, "session-idle", "%v is not between 1m and SHERPA_SESSION_AGE", c.SessionIdle)
 	check(c.SessionAge <= 8760*time.Hour, "session-age", "%v is more than 8760h", c.SessionAge)
 	check(c.CacheSize >= 100, "cache-size", "%d is less than 100", c.CacheSize)
+	check(oneOf(c.AccessLog, "true", "false"), "access-log", "%q is neither true nor false", c.AccessLog)
 	check(c.Issuer != "", "issuer", "it is empty")
 	check(c.Audience != "", "audience", "it is empty")
 	check(c.PasswordMinLength >= security.LeastMinPassword && c.PasswordMinLength <= 64,
 		"password-min-length", "%d is not between %d and 64", c.PasswordMinLength, security.LeastMinPassword)
 	check(c.ShutdownTimeout > 0, "shutdown-timeout", "%v is not positive", c.ShutdownTimeout)
-	check(c.secretKey == "" || c.SecretKeyFile == "", "secret-key-file", "SHERPA_SECRET_KEY is set as well; set one of the two")
+	check(!c.secretSet || c.SecretKeyFile == "", "secret-key-file", "SHERPA_SECRET_KEY is set as well; set one of the two")
 	return faults
 }
 
@@ -198,6 +190,15 @@ func oneOf(s string, values ...string) bool {
 		}
 	}
 	return false
+}
+
+// checkKeys returns what is wrong with the keys that the operator brings, if any.
+func (c *Config) checkKeys() error {
+	if !c.secretSet && c.SecretKeyFile == "" {
+		return nil
+	}
+	_, err := c.keyRing()
+	return err
 }
 
 // demo reports whether the demo user is wanted. Only a loopback address is out of the reach of strangers.
@@ -216,7 +217,7 @@ func (c *Config) demo() bool {
 // keyRing reads the signing keys from where the settings say, by default from beside the database.
 func (c *Config) keyRing() (security.KeyRing, error) {
 	switch {
-	case c.secretKey != "":
+	case c.secretSet:
 		ring, err := security.ParseKeyRing(c.secretKey)
 		return ring, named("SHERPA_SECRET_KEY", err)
 	case c.SecretKeyFile != "":
@@ -237,7 +238,7 @@ func (c *Config) ownKeyFile() (string, error) {
 
 // makeKey makes a key when the operator brings none and there is none yet.
 func (c *Config) makeKey() error {
-	if c.secretKey != "" || c.SecretKeyFile != "" {
+	if c.secretSet || c.SecretKeyFile != "" {
 		return nil
 	}
 	path, err := c.ownKeyFile()

@@ -18,7 +18,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	err := run(ctx, os.Args[1:], os.Getenv, streams{os.Stdin, os.Stdout, os.Stderr})
+	err := run(ctx, os.Args[1:], os.LookupEnv, streams{os.Stdin, os.Stdout, os.Stderr})
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sherpa:", err)
@@ -46,11 +46,11 @@ type commandLine struct {
 }
 
 // run carries out one command.
-func run(ctx context.Context, args []string, getenv func(string) string, std streams) error {
+func run(ctx context.Context, args []string, lookup func(string) (string, bool), std streams) error {
 	var line commandLine
 	var faults []error
 	exited := false
-	parser, err := kong.New(&line, append(settingOptions(getenv, &faults),
+	parser, err := kong.New(&line, append(settingOptions(lookup, &faults),
 		kong.Name("sherpa"),
 		kong.Description("Secures an API with JSON Web Tokens. Every setting below is a flag and an environment variable; the flag wins."),
 		kong.Writers(std.out, std.err),
@@ -68,8 +68,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, std str
 	if err != nil {
 		return fmt.Errorf("%w (see sherpa --help)", err)
 	}
-	line.secretKey, line.getenv = getenv("SHERPA_SECRET_KEY"), getenv
-	if err := errors.Join(append(faults, line.validate()...)...); err != nil {
+	line.lookup = lookup
+	line.secretKey, line.secretSet = lookup("SHERPA_SECRET_KEY")
+	faults = append(faults, line.validate(faults)...)
+	if parsed.Command() == "serve" { // other commands must work before there is a good key
+		faults = append(faults, line.checkKeys())
+	}
+	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("settings: %w", err)
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))

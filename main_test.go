@@ -168,7 +168,7 @@ func TestShutdownLetsRequestsFinish(t *testing.T) {
 	done := make(chan error, 1)
 	env := map[string]string{"SHERPA_LISTEN": address, "SHERPA_DATABASE_URL": "sqlite:" + t.TempDir() + "/sherpa.db"}
 	go func() {
-		done <- run(ctx, nil, func(name string) string { return env[name] }, streams{strings.NewReader(""), io.Discard, io.Discard})
+		done <- run(ctx, nil, func(name string) (string, bool) { text, ok := env[name]; return text, ok }, streams{strings.NewReader(""), io.Discard, io.Discard})
 	}()
 	waitUntilReady(t, "http://"+address)
 
@@ -279,7 +279,7 @@ func FuzzSettings(f *testing.F) {
 		const secret = "a secret that nobody may see"
 		env := map[string]string{"SHERPA_" + name: value, "SHERPA_SECRET_KEY": secret}
 		var out strings.Builder
-		err := run(t.Context(), []string{"key", "new"}, func(n string) string { return env[n] }, streams{strings.NewReader(""), &out, &out})
+		err := run(t.Context(), []string{"key", "new"}, func(n string) (string, bool) { text, ok := env[n]; return text, ok }, streams{strings.NewReader(""), &out, &out})
 		if err == nil && out.Len() == 0 {
 			t.Errorf("%s=%q: neither an error nor a key", name, value)
 		}

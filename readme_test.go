@@ -52,7 +52,7 @@ func TestReadmeTranscript(t *testing.T) {
 	}
 	env := map[string]string{"SHERPA_LISTEN": address, "SHERPA_DATABASE_URL": "sqlite:" + t.TempDir() + "/sherpa.db"}
 	go func() {
-		_ = run(t.Context(), nil, func(name string) string { return env[name] }, streams{strings.NewReader(""), io.Discard, io.Discard})
+		_ = run(t.Context(), nil, func(name string) (string, bool) { text, ok := env[name]; return text, ok }, streams{strings.NewReader(""), io.Discard, io.Discard})
 	}()
 	waitUntilReady(t, "http://"+address)
 

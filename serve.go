@@ -44,7 +44,7 @@ func (serveCommand) Run(ctx context.Context, config *Config, std streams) (err e
 		return errors.Join(err, listener.Close())
 	}
 	logger.InfoContext(ctx, "sherpa is listening", "url", "http://"+reachable(listener.Addr().String()), "database", store.Path())
-	defer runtime.KeepAlive(tune(config.getenv))
+	defer runtime.KeepAlive(tune(config.lookup))
 	stop := inBackground(ctx, service.Run)
 	defer stop()
 	return serve(ctx, handlers.NewServer(handler, logger), listener, config.ShutdownTimeout, logger)
@@ -60,8 +60,8 @@ const ballastSize = 48 << 20
 
 // tune fits Go's runtime to this service: a twentieth less processor time for a request, and requests that stay quick
 // while passwords are hashed. Keep what it returns alive.
-func tune(getenv func(string) string) (ballast []byte) {
-	if getenv("GOMAXPROCS") == "" {
+func tune(lookup func(string) (string, bool)) (ballast []byte) {
+	if _, chosen := lookup("GOMAXPROCS"); !chosen {
 		runtime.GOMAXPROCS(runtime.NumCPU() + spareProcs)
 	}
 	return make([]byte, ballastSize)
@@ -114,7 +114,7 @@ func (c *Config) security() security.Settings {
 
 func newHandler(config *Config, service *security.Service) (http.Handler, error) {
 	return handlers.New(handlers.Config{
-		Security: service, AccessLog: bool(config.AccessLog), TrustedProxies: config.TrustedProxies,
+		Security: service, AccessLog: config.AccessLog == "true", TrustedProxies: config.TrustedProxies,
 	})
 }
 

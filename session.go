@@ -118,6 +118,15 @@ func printSessions(out io.Writer, sessions iter.Seq2[models.NamedSession, error]
 	return table.Flush()
 }
 
+// writeJSON prints one value.
+func writeJSON(out io.Writer, value any) error {
+	if err := json.MarshalWrite(out, value, jsontext.Multiline(true)); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(out)
+	return err
+}
+
 // printJSON prints an array while it reads, because there may be millions.
 func printJSON[Row, View any](out io.Writer, rows iter.Seq2[Row, error], view func(Row) View) error {
 	encoder := jsontext.NewEncoder(out, jsontext.Multiline(true))

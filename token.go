@@ -11,9 +11,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
 	"sherpa/models"
 	"sherpa/security"
 )
@@ -75,7 +72,7 @@ func verdict(checks []security.Check) error {
 
 func (c tokenExplainCommand) print(out io.Writer, checks []security.Check) error {
 	if c.JSON {
-		return json.MarshalWrite(out, checks, jsontext.Multiline(true))
+		return writeJSON(out, checks)
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, check := range checks {

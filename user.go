@@ -12,8 +12,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/term"
 
 	"sherpa/models"
@@ -42,8 +40,12 @@ type userAddCommand struct {
 
 // Run creates the user and prints it.
 func (c userAddCommand) Run(ctx context.Context, config *Config, std streams) error {
-	return withAccounts(ctx, config, func(accounts *security.Accounts) error {
-		password, err := readPassword(std)
+	store, err := openStore(ctx, config)
+	if err != nil {
+		return err
+	}
+	return useAccounts(config, store, func(accounts *security.Accounts) error {
+		password, err := readPassword(ctx, std)
 		if err != nil {
 			return err
 		}
@@ -74,7 +76,7 @@ type userPasswdCommand struct {
 // Run sets the password and prints the user.
 func (c userPasswdCommand) Run(ctx context.Context, config *Config, std streams) error {
 	return c.change(ctx, config, std, c.Username, func(accounts *security.Accounts, user models.User) error {
-		password, err := readPassword(std)
+		password, err := readPassword(ctx, std)
 		if err != nil {
 			return err
 		}
@@ -107,6 +109,7 @@ func (c userEnableCommand) Run(ctx context.Context, config *Config, std streams)
 }
 
 type userDeleteCommand struct {
+	userOutput
 	Username string `arg:"" help:"Whom to delete."`
 }
 
@@ -119,6 +122,9 @@ func (c userDeleteCommand) Run(ctx context.Context, config *Config, std streams)
 		}
 		if err := accounts.Store.DeleteUser(ctx, user.ID, accounts.Now()); err != nil {
 			return err
+		}
+		if c.JSON {
+			return c.print(std.out, user)
 		}
 		_, err = fmt.Fprintf(std.out, "deleted user %s\n", user.Username)
 		return err
@@ -143,11 +149,19 @@ func (o userOutput) change(ctx context.Context, config *Config, std streams, use
 	})
 }
 
-func withAccounts(ctx context.Context, config *Config, fn func(*security.Accounts) error) (err error) {
-	store, err := openStore(ctx, config)
+// withAccounts opens the database for a command. A command that only looks or changes makes none: the path is mistyped.
+func withAccounts(ctx context.Context, config *Config, fn func(*security.Accounts) error) error {
+	store, err := existingStore(ctx, config)
 	if err != nil {
 		return err
 	}
+	if store == nil {
+		return fmt.Errorf("there is no database at %s", config.DatabaseURL)
+	}
+	return useAccounts(config, store, fn)
+}
+
+func useAccounts(config *Config, store *models.Store, fn func(*security.Accounts) error) (err error) {
 	defer func() { err = errors.Join(err, store.Close()) }()
 	return fn(newAccounts(config, store))
 }
@@ -162,7 +176,7 @@ func find(ctx context.Context, accounts *security.Accounts, username string) (mo
 
 // readPassword asks twice without echo on a terminal, and else takes the first line of standard input. A password
 // is never an argument: every process of the machine can read those.
-func readPassword(std streams) (string, error) {
+func readPassword(ctx context.Context, std streams) (string, error) {
 	terminal, ok := std.in.(*os.File)
 	if !ok || !isTerminal(terminal) {
 		line, err := bufio.NewReader(io.LimitReader(std.in, 64<<10)).ReadString('\n')
@@ -171,11 +185,11 @@ func readPassword(std streams) (string, error) {
 		}
 		return strings.TrimRight(line, "\r\n"), nil
 	}
-	first, err := prompt(terminal, std.err, "Password: ")
+	first, err := prompt(ctx, terminal, std.err, "Password: ")
 	if err != nil {
 		return "", err
 	}
-	second, err := prompt(terminal, std.err, "The same again: ")
+	second, err := prompt(ctx, terminal, std.err, "The same again: ")
 	if err != nil {
 		return "", err
 	}
@@ -185,18 +199,33 @@ func readPassword(std streams) (string, error) {
 	return first, nil
 }
 
-func prompt(terminal *os.File, out io.Writer, label string) (string, error) {
-	if _, err := fmt.Fprint(out, label); err != nil {
-		return "", err
-	}
-	text, err := term.ReadPassword(int(terminal.Fd()))
-	if _, lineErr := fmt.Fprintln(out); err == nil {
-		err = lineErr
-	}
+// prompt reads a line without echo. An interrupt gives the terminal its echo back.
+func prompt(ctx context.Context, terminal *os.File, out io.Writer, label string) (string, error) {
+	fd := int(terminal.Fd())
+	before, err := term.GetState(fd)
 	if err != nil {
 		return "", fmt.Errorf("read password: %w", err)
 	}
-	return string(text), nil
+	fmt.Fprint(out, label)  //nolint:errcheck // a prompt that cannot be shown can still be answered
+	defer fmt.Fprintln(out) //nolint:errcheck // as above
+	type line struct {
+		text []byte
+		err  error
+	}
+	read := make(chan line, 1)
+	go func() {
+		text, err := term.ReadPassword(fd)
+		read <- line{text, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return "", errors.Join(errors.New("interrupted; nothing was changed"), term.Restore(fd, before))
+	case got := <-read:
+		if got.err != nil {
+			return "", fmt.Errorf("read password: %w", got.err)
+		}
+		return string(got.text), nil
+	}
 }
 
 // userView is a user as the command line shows it; the hash is not part of it.
@@ -218,7 +247,7 @@ func viewUser(u models.User) userView {
 
 func (o userOutput) print(out io.Writer, user models.User) error {
 	if o.JSON {
-		return json.MarshalWrite(out, viewUser(user), jsontext.Multiline(true))
+		return writeJSON(out, viewUser(user))
 	}
 	return printTable(out, func(yield func(models.User, error) bool) { yield(user, nil) })
 }

@@ -16,8 +16,9 @@ import (
 	"sherpa/security"
 )
 
-// The tests of this file pin the traps of gin-jwt v2.10.3 and golang-jwt v4: each fails when the guard in
-// security/gate.go, token.go or authorization.go is removed.
+// The tests of this file pin the traps of gin-jwt v2.10.3 and golang-jwt v4: each fails when what guards
+// against it is removed. Some have two guards (the algorithm: our look at the header and WithValidMethods; DisabledAbort:
+// gin-jwt and the renderer both abort), and then fail when both are.
 
 func TestWrongPasswordGetsNoToken(t *testing.T) { // gin-jwt mints a token for (nil, nil)
 	t.Parallel()

@@ -11,8 +11,8 @@ import (
 const maxUsername = 64
 
 // NormalizeUsername returns the one form under which a username is kept and looked up: the PRECIS profile
-// UsernameCaseMapped (RFC 8265, section 3.3), at most 64 characters. Names that look the same compare the same;
-// blanks and control characters are refused.
+// UsernameCaseMapped (RFC 8265, section 3.3), at most 64 characters. Capitals, widths and
+// ways to write an accent make no difference; letters of other scripts that look alike do. Blanks and control characters are refused.
 func NormalizeUsername(username string) (string, error) {
 	if utf8.RuneCountInString(username) > maxUsername {
 		return "", fmt.Errorf("a username has at most %d characters", maxUsername)
