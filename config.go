@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -109,8 +110,20 @@ func collect[T any](faults *[]error, parse func(string) (T, error)) kong.MapperF
 	}
 }
 
+// settingError is a fault of one setting.
+type settingError struct {
+	flag string
+	err  error
+}
+
+func (e *settingError) Error() string {
+	return fmt.Sprintf("%s (--%s): %v", variable(e.flag), e.flag, e.err)
+}
+
+func (e *settingError) Unwrap() error { return e.err }
+
 func settingFault(flag, format string, args ...any) error {
-	return fmt.Errorf("%s (--%s): %w", variable(flag), flag, fmt.Errorf(format, args...))
+	return &settingError{flag, fmt.Errorf(format, args...)}
 }
 
 func parseDuration(text string) (time.Duration, error) {
@@ -158,7 +171,10 @@ func parseLevel(text string) (slog.Level, error) {
 func (c *Config) validate(known []error) []error {
 	var faults []error
 	check := func(ok bool, flag, format string, args ...any) {
-		unread := strings.Contains(fmt.Sprint(errors.Join(known...)), variable(flag)+" ")
+		unread := slices.ContainsFunc(known, func(err error) bool {
+			var fault *settingError
+			return errors.As(err, &fault) && fault.flag == flag
+		})
 		if !ok && !unread {
 			faults = append(faults, settingFault(flag, format, args...))
 		}
@@ -167,13 +183,13 @@ func (c *Config) validate(known []error) []error {
 	check(err == nil, "listen", "%q is not HOST:PORT, such as 127.0.0.1:5000 or :5000", c.Listen)
 	_, err = models.SQLitePath(c.DatabaseURL)
 	check(err == nil, "database-url", "it must be sqlite:PATH")
-	check(oneOf(c.Demo, "auto", "true", "false"), "demo", "%q is none of auto, true, false", c.Demo)
-	check(oneOf(c.LogFormat, "auto", "text", "json"), "log-format", "%q is none of auto, text, json", c.LogFormat)
+	check(slices.Contains([]string{"auto", "true", "false"}, c.Demo), "demo", "%q is none of auto, true, false", c.Demo)
+	check(slices.Contains([]string{"auto", "text", "json"}, c.LogFormat), "log-format", "%q is none of auto, text, json", c.LogFormat)
 	check(c.AccessTTL >= 10*time.Second && c.AccessTTL <= 24*time.Hour, "access-ttl", "%v is not between 10s and 24h", c.AccessTTL)
 	check(c.SessionIdle >= time.Minute && c.SessionIdle <= c.SessionAge, "session-idle", "%v is not between 1m and SHERPA_SESSION_AGE", c.SessionIdle)
 	check(c.SessionAge <= 8760*time.Hour, "session-age", "%v is more than 8760h", c.SessionAge)
 	check(c.CacheSize >= 100, "cache-size", "%d is less than 100", c.CacheSize)
-	check(oneOf(c.AccessLog, "true", "false"), "access-log", "%q is neither true nor false", c.AccessLog)
+	check(slices.Contains([]string{"true", "false"}, c.AccessLog), "access-log", "%q is neither true nor false", c.AccessLog)
 	check(c.Issuer != "", "issuer", "it is empty")
 	check(c.Audience != "", "audience", "it is empty")
 	check(c.PasswordMinLength >= security.LeastMinPassword && c.PasswordMinLength <= 64,
@@ -181,15 +197,6 @@ func (c *Config) validate(known []error) []error {
 	check(c.ShutdownTimeout > 0, "shutdown-timeout", "%v is not positive", c.ShutdownTimeout)
 	check(!c.secretSet || c.SecretKeyFile == "", "secret-key-file", "SHERPA_SECRET_KEY is set as well; set one of the two")
 	return faults
-}
-
-func oneOf(s string, values ...string) bool {
-	for _, v := range values {
-		if s == v {
-			return true
-		}
-	}
-	return false
 }
 
 // checkKeys returns what is wrong with the keys that the operator brings, if any.

@@ -55,7 +55,6 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 		kong.Description("Secures an API with JSON Web Tokens. Every setting below is a flag and an environment variable; the flag wins."),
 		kong.Writers(std.out, std.err),
 		kong.Exit(func(int) { exited = true }),
-		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 	)...)
 	if err != nil {

@@ -49,6 +49,18 @@ type refreshRequest struct {
 	RefreshToken *string `json:"refresh_token"`
 }
 
+// readRefreshToken reads the body of a refresh or a logout.
+func readRefreshToken(c *gin.Context) (string, error) {
+	request, err := ReadJSON[refreshRequest](c)
+	if err != nil {
+		return "", err
+	}
+	if err := require(member{"refresh_token", request.RefreshToken}); err != nil {
+		return "", err
+	}
+	return *request.RefreshToken, nil
+}
+
 // Refresh exchanges a refresh token for new tokens.
 type Refresh struct {
 	Gate *security.Gate
@@ -56,14 +68,11 @@ type Refresh struct {
 
 // Post answers with the tokens.
 func (r Refresh) Post(c *gin.Context) error {
-	request, err := ReadJSON[refreshRequest](c)
+	token, err := readRefreshToken(c)
 	if err != nil {
 		return err
 	}
-	if err := require(member{"refresh_token", request.RefreshToken}); err != nil {
-		return err
-	}
-	tokens, err := r.Gate.Refresh(c, *request.RefreshToken)
+	tokens, err := r.Gate.Refresh(c, token)
 	if err != nil {
 		return err
 	}
@@ -88,7 +97,7 @@ func (l Logout) Post(c *gin.Context) error {
 	if hasBody(c.Request) {
 		err = l.byRefreshToken(c, scope)
 	} else {
-		err = l.byAccessToken(c, scope)
+		err = l.Gate.Logout(c, scope)
 	}
 	if err != nil {
 		return err
@@ -117,18 +126,11 @@ func readScope(c *gin.Context) (security.Scope, error) {
 }
 
 func (l Logout) byRefreshToken(c *gin.Context, scope security.Scope) error {
-	request, err := ReadJSON[refreshRequest](c)
+	token, err := readRefreshToken(c)
 	if err != nil {
 		return err
 	}
-	if err := require(member{"refresh_token", request.RefreshToken}); err != nil {
-		return err
-	}
-	return l.Service.LogoutByRefreshToken(c.Request.Context(), *request.RefreshToken, scope)
-}
-
-func (l Logout) byAccessToken(c *gin.Context, scope security.Scope) error {
-	return l.Gate.Logout(c, scope)
+	return l.Service.LogoutByRefreshToken(c.Request.Context(), token, scope)
 }
 
 // Me is who asks.

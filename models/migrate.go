@@ -32,13 +32,24 @@ func (s *Store) migrate(ctx context.Context) error {
 }
 
 func (s *Store) migrateOnce(ctx context.Context, provider *goose.Provider) error {
-	if _, err := s.write.ExecContext(ctx, fmt.Sprintf(`PRAGMA application_id = %d`, applicationID)); err != nil {
+	if err := s.mark(ctx); err != nil {
 		return fmt.Errorf("mark database: %w", err)
 	}
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil
+}
+
+// mark makes the file ours. It writes only once, not at every start.
+func (s *Store) mark(ctx context.Context) error {
+	var id int64
+	err := s.write.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&id)
+	if err != nil || id == applicationID {
+		return err
+	}
+	_, err = s.write.ExecContext(ctx, fmt.Sprintf(`PRAGMA application_id = %d`, applicationID))
+	return err
 }
 
 // retryMigration tries again when a process that started at the same time was in the way: goose chooses what to apply
