@@ -11,7 +11,11 @@ RUN CGO_ENABLED=0 go build -tags nomsgpack -trimpath -ldflags="-s -w" -o /out/sh
 FROM scratch
 COPY --from=build /out/sherpa /sherpa
 COPY --from=build --chown=65532:65532 /out/data /data
-ENV SHERPA_LISTEN=0.0.0.0:5000 SHERPA_DATABASE_URL=sqlite:/data/sherpa.db
+# For sslmode=verify-full towards a PostgreSQL whose certificate a public authority has signed.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+# The default database, data/sherpa.db, is on the volume: the folder we start in is /.
+WORKDIR /
+ENV SHERPA_LISTEN=0.0.0.0:5000
 USER 65532:65532
 VOLUME /data
 EXPOSE 5000

@@ -22,8 +22,9 @@ import (
 // Config is every setting, each a flag and a variable SHERPA_…, with its default.
 type Config struct {
 	Listen            string        `group:"Settings" default:"127.0.0.1:5000" placeholder:"HOST:PORT" help:"Address to listen on."`
-	DatabaseURL       string        `group:"Settings" default:"sqlite:data/sherpa.db" placeholder:"URL" help:"Where users and sessions are kept: sqlite:PATH."`
-	SecretKeyFile     string        `group:"Settings" placeholder:"PATH" help:"File with the signing keys, one a line: the first signs, all verify. Or put the keys into the variable SHERPA_SECRET_KEY, separated by commas; there is no flag for them, because every process can read flags. With neither, a key is made and kept in secret.key beside the database."`
+	DatabaseURL       string        `group:"Settings" default:"sqlite:data/sherpa.db" placeholder:"URL" help:"Where users and sessions are kept: sqlite:PATH, or postgres://USER@HOST:5432/NAME?sslmode=verify-full, which any number of replicas may share; pool_max_conns=N in it bounds the connections of each (default 10). With a password in it, use the variable or a file: every process can read flags."`
+	DatabaseURLFile   string        `group:"Settings" placeholder:"PATH" help:"File that holds the database URL."`
+	SecretKeyFile     string        `group:"Settings" placeholder:"PATH" help:"File with the signing keys, one a line: the first signs, all verify. Or put the keys into the variable SHERPA_SECRET_KEY, separated by commas; there is no flag for them, because every process can read flags. With neither, a key is made and kept in secret.key beside a SQLite database; on PostgreSQL the start is refused, because all replicas need the same."`
 	Demo              string        `group:"Settings" default:"auto" placeholder:"auto|true|false" help:"Whether an empty database gets the tutorial's user sherpa/everest. auto: on a loopback address only."`
 	AccessTTL         time.Duration `group:"Settings" default:"5m" placeholder:"DURATION" help:"How long an access token lives, from 10s to 24h."`
 	SessionIdle       time.Duration `group:"Settings" default:"168h" placeholder:"DURATION" help:"A session ends when it is not refreshed for so long, from 1m."`
@@ -36,6 +37,7 @@ type Config struct {
 	AccessLog         string        `group:"Settings" default:"true" placeholder:"true|false" help:"Whether to log one line for each request."`
 	LogFormat         string        `group:"Settings" default:"auto" placeholder:"auto|text|json" help:"auto: text on a terminal, else JSON."`
 	LogLevel          slog.Level    `group:"Settings" default:"info" placeholder:"debug|info|warn|error" help:"Least level that is logged."`
+	ShutdownDelay     time.Duration `group:"Settings" default:"0s" placeholder:"DURATION" help:"How long to go on serving after SIGTERM with /readyz at 503, so that a proxy sends no more before the end."`
 	ShutdownTimeout   time.Duration `group:"Settings" default:"10s" placeholder:"DURATION" help:"How long requests under way may take to finish after SIGTERM."`
 
 	secretKey string
@@ -47,6 +49,9 @@ type Config struct {
 const settingPrefix = "SHERPA_"
 
 const settingGroup = "Settings"
+
+// defaultDatabase is what the tag of Config.DatabaseURL has.
+const defaultDatabase = "sqlite:data/sherpa.db"
 
 // prefixes are networks in CIDR notation; a single address counts as one.
 type prefixes []netip.Prefix
@@ -181,8 +186,12 @@ func (c *Config) validate(known []error) []error {
 	}
 	_, _, err := net.SplitHostPort(c.Listen)
 	check(err == nil, "listen", "%q is not HOST:PORT, such as 127.0.0.1:5000 or :5000", c.Listen)
-	_, err = models.SQLitePath(c.DatabaseURL)
-	check(err == nil, "database-url", "it must be sqlite:PATH")
+	err = c.readDatabaseURL()
+	check(err == nil, "database-url-file", "%v", err)
+	if err == nil {
+		err = models.CheckURL(c.DatabaseURL)
+		check(err == nil, "database-url", "%v", err)
+	}
 	check(slices.Contains([]string{"auto", "true", "false"}, c.Demo), "demo", "%q is none of auto, true, false", c.Demo)
 	check(slices.Contains([]string{"auto", "text", "json"}, c.LogFormat), "log-format", "%q is none of auto, text, json", c.LogFormat)
 	check(c.AccessTTL >= 10*time.Second && c.AccessTTL <= 24*time.Hour, "access-ttl", "%v is not between 10s and 24h", c.AccessTTL)
@@ -194,14 +203,31 @@ func (c *Config) validate(known []error) []error {
 	check(c.Audience != "", "audience", "it is empty")
 	check(c.PasswordMinLength >= security.LeastMinPassword && c.PasswordMinLength <= 64,
 		"password-min-length", "%d is not between %d and 64", c.PasswordMinLength, security.LeastMinPassword)
+	check(c.ShutdownDelay >= 0, "shutdown-delay", "%v is negative", c.ShutdownDelay)
 	check(c.ShutdownTimeout > 0, "shutdown-timeout", "%v is not positive", c.ShutdownTimeout)
 	check(!c.secretSet || c.SecretKeyFile == "", "secret-key-file", "SHERPA_SECRET_KEY is set as well; set one of the two")
 	return faults
 }
 
-// checkKeys returns what is wrong with the keys that the operator brings, if any.
+// readDatabaseURL takes the URL from its file, if there is one.
+func (c *Config) readDatabaseURL() error {
+	if c.DatabaseURLFile == "" {
+		return nil
+	}
+	if c.DatabaseURL != defaultDatabase {
+		return errors.New("SHERPA_DATABASE_URL is set as well; set one of the two")
+	}
+	text, err := os.ReadFile(c.DatabaseURLFile)
+	if err != nil {
+		return err
+	}
+	c.DatabaseURL = strings.TrimSpace(string(text))
+	return nil
+}
+
+// checkKeys returns what is wrong with the keys that the operator brings, or must bring.
 func (c *Config) checkKeys() error {
-	if !c.secretSet && c.SecretKeyFile == "" {
+	if !c.secretSet && c.SecretKeyFile == "" && !models.IsPostgres(c.DatabaseURL) {
 		return nil
 	}
 	_, err := c.keyRing()
@@ -229,6 +255,8 @@ func (c *Config) keyRing() (security.KeyRing, error) {
 		return ring, named("SHERPA_SECRET_KEY", err)
 	case c.SecretKeyFile != "":
 		return readKeyRing(c.SecretKeyFile)
+	case models.IsPostgres(c.DatabaseURL): // a key of its own would make a replica refuse the tokens of the others
+		return security.KeyRing{}, settingFault("secret-key-file", "replicas on PostgreSQL need the same signing keys: make one with `sherpa key new`, and set SHERPA_SECRET_KEY_FILE or SHERPA_SECRET_KEY")
 	}
 	path, err := c.ownKeyFile()
 	if err != nil {
@@ -245,7 +273,7 @@ func (c *Config) ownKeyFile() (string, error) {
 
 // makeKey makes a key when the operator brings none and there is none yet.
 func (c *Config) makeKey() error {
-	if c.secretSet || c.SecretKeyFile != "" {
+	if c.secretSet || c.SecretKeyFile != "" || models.IsPostgres(c.DatabaseURL) {
 		return nil
 	}
 	path, err := c.ownKeyFile()

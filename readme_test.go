@@ -135,9 +135,12 @@ func TestReadmeNamesEverySetting(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+	if want["SHERPA_DATABASE_URL"] != defaultDatabase {
+		t.Errorf("the default database is %s in one place and %s in the other", want["SHERPA_DATABASE_URL"], defaultDatabase)
+	}
 }
 
-// kebab turns AccessTTL into access-ttl, as kong does.
+// kebab turns AccessTTL into access-ttl and DatabaseURLFile into database-url-file, as kong does.
 func kebab(name string) string {
-	return strings.ToLower(regexp.MustCompile(`([a-z])([A-Z])`).ReplaceAllString(name, "$1-$2"))
+	return strings.ToLower(regexp.MustCompile(`([a-z])([A-Z])|([A-Z])([A-Z][a-z])`).ReplaceAllString(name, "$1$3-$2$4"))
 }

@@ -32,7 +32,7 @@ func (serveCommand) Run(ctx context.Context, config *Config, std streams) (err e
 	if err != nil {
 		return err
 	}
-	handler, err := newHandler(config, service)
+	handler, err := newHandler(config, service, ctx.Done())
 	if err != nil {
 		return err
 	}
@@ -43,11 +43,11 @@ func (serveCommand) Run(ctx context.Context, config *Config, std streams) (err e
 	if err := firstRun(ctx, config, store, logger, std.err); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	logger.InfoContext(ctx, "sherpa is listening", "url", "http://"+reachable(listener.Addr().String()), "database", store.Path())
+	logger.InfoContext(ctx, "sherpa is listening", "url", "http://"+reachable(listener.Addr().String()), "database", store.Name())
 	defer runtime.KeepAlive(tune(config.lookup))
 	stop := inBackground(ctx, service.Run)
 	defer stop()
-	return serve(ctx, handlers.NewServer(handler, logger), listener, config.ShutdownTimeout, logger)
+	return serve(ctx, handlers.NewServer(handler, logger), listener, config, logger)
 }
 
 // spareProcs is how many threads there are beside one for each core, so that a request need not wait for the scheduler to take a core
@@ -112,9 +112,9 @@ func (c *Config) security() security.Settings {
 	}
 }
 
-func newHandler(config *Config, service *security.Service) (http.Handler, error) {
+func newHandler(config *Config, service *security.Service, stopping <-chan struct{}) (http.Handler, error) {
 	return handlers.New(handlers.Config{
-		Security: service, AccessLog: config.AccessLog == "true", TrustedProxies: config.TrustedProxies,
+		Security: service, AccessLog: config.AccessLog == "true", TrustedProxies: config.TrustedProxies, Stopping: stopping,
 	})
 }
 
@@ -156,19 +156,32 @@ func firstRun(ctx context.Context, config *Config, store *models.Store, logger *
 	return err
 }
 
-// serve returns when the server has stopped: nil after a shutdown in time.
-func serve(ctx context.Context, server *http.Server, listener net.Listener, grace time.Duration, logger *slog.Logger) error {
+// serve returns when the server has stopped: nil after a shutdown in time. /readyz says already that it stops while
+// it goes on serving for the delay, in which a proxy takes it out of the rotation; only then it takes no more.
+func serve(ctx context.Context, server *http.Server, listener net.Listener, config *Config, logger *slog.Logger) error {
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(listener) }()
+	var delay <-chan time.Time
 	select {
 	case err := <-stopped:
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
+		logger.InfoContext(ctx, "sherpa is stopping", "delay", config.ShutdownDelay.String())
+		delay = time.After(config.ShutdownDelay)
 	}
-	logger.InfoContext(ctx, "sherpa is stopping")
-	grant, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	select {
+	case err := <-stopped:
+		return fmt.Errorf("serve: %w", err)
+	case <-delay:
+	}
+	return shutDown(context.WithoutCancel(ctx), server, config.ShutdownTimeout)
+}
+
+// shutDown lets the requests under way finish.
+func shutDown(ctx context.Context, server *http.Server, grace time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
-	if err := server.Shutdown(grant); err != nil {
+	if err := server.Shutdown(ctx); err != nil {
 		return errors.Join(fmt.Errorf("requests were cut off after %v: %w", grace, err), server.Close())
 	}
 	return nil

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -51,14 +50,11 @@ func (c tokenExplainCommand) Run(ctx context.Context, config *Config, std stream
 
 // existingStore opens the database, or returns nil when there is none: to look is not to make.
 func existingStore(ctx context.Context, config *Config) (*models.Store, error) {
-	path, err := models.SQLitePath(config.DatabaseURL)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+	store, err := models.OpenExisting(ctx, config.DatabaseURL)
+	if errors.Is(err, models.ErrNoDatabase) {
 		return nil, nil //nolint:nilnil // nil is what Explain takes for "no database"
 	}
-	return openStore(ctx, config)
+	return store, err
 }
 
 func verdict(checks []security.Check) error {

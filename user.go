@@ -151,12 +151,9 @@ func (o userOutput) change(ctx context.Context, config *Config, std streams, use
 
 // withAccounts opens the database for a command. A command that only looks or changes makes none: the path is mistyped.
 func withAccounts(ctx context.Context, config *Config, fn func(*security.Accounts) error) error {
-	store, err := existingStore(ctx, config)
+	store, err := models.OpenExisting(ctx, config.DatabaseURL)
 	if err != nil {
 		return err
-	}
-	if store == nil {
-		return fmt.Errorf("there is no database at %s", config.DatabaseURL)
 	}
 	return useAccounts(config, store, fn)
 }

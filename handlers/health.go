@@ -3,10 +3,12 @@ package handlers
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"sherpa/models"
+	"sherpa/security"
 )
 
 type healthResponse struct {
@@ -24,11 +26,17 @@ func (Health) Get(c *gin.Context) error {
 
 // Ready says that the process can do its work: send it no requests while this fails.
 type Ready struct {
-	Store *models.Store
+	Store    *models.Store
+	Stopping <-chan struct{} // closed when the process has been told to stop; nil is never
 }
 
-// Get answers 200 when the database answers, else 503.
+// Get answers 200 when the database answers and the process is not about to stop, else 503.
 func (r Ready) Get(c *gin.Context) error {
+	select {
+	case <-r.Stopping:
+		return &security.Error{Code: stopping, RetryAfter: time.Second, Detail: "This server has been told to stop. It still serves, but send new requests elsewhere."}
+	default:
+	}
 	if err := r.Store.Ready(c.Request.Context()); err != nil {
 		return fmt.Errorf("not ready: %w", err)
 	}

@@ -24,6 +24,7 @@ const (
 	unsupportedMediaType security.Code = "unsupported_media_type"
 	internalError        security.Code = "internal_error"
 	unavailable          security.Code = "unavailable"
+	stopping             security.Code = "stopping"
 )
 
 const problemMediaType = "application/problem+json"
@@ -79,7 +80,7 @@ func translate(err error) *security.Error {
 	case errors.Is(err, models.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &security.Error{
 			Code: unavailable, RetryAfter: 2 * time.Second,
-			Detail: "The service cannot reach its data at this moment. Nothing was changed; try again.",
+			Detail: "The service cannot reach its data at this moment. Send the request again after the time in Retry-After.",
 		}
 	case errors.Is(err, models.ErrNotFound):
 		return NotFound("There is nothing of this name.")
@@ -100,6 +101,7 @@ func (r *renderer) log(c *gin.Context, status int, refusal *security.Error, err 
 	switch {
 	case refusal.Code == security.Overloaded:
 		level = slog.LevelWarn
+	case refusal.Code == stopping: // as it was told to
 	case status >= http.StatusInternalServerError && !errors.Is(err, context.Canceled):
 		level = slog.LevelError
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:

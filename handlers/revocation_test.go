@@ -184,7 +184,7 @@ func TestDatabaseHoldsNoTokenAndNoPassword(t *testing.T) {
 	}
 	var content strings.Builder
 	for _, suffix := range []string{"", "-wal"} {
-		text, err := os.ReadFile(s.store.Path() + suffix)
+		text, err := os.ReadFile(s.store.Name() + suffix)
 		if err != nil {
 			t.Fatal(err)
 		}

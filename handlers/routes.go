@@ -19,7 +19,8 @@ import (
 type Config struct {
 	Security       *security.Service
 	AccessLog      bool
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed; none by default
+	TrustedProxies []netip.Prefix  // whose X-Forwarded-For is believed; none by default
+	Stopping       <-chan struct{} // closed when the process has been told to stop; nil is never
 }
 
 // routes is the whole API on one screen: open to everybody, or protected, where only a principal passes.
@@ -33,7 +34,7 @@ func (a *api) routes(open, protected *gin.RouterGroup) {
 	a.resource(protected, "/auth/sessions/:id", OneSession{Service: a.service})
 
 	a.resource(open, "/healthz", Health{})
-	a.resource(open, "/readyz", Ready{Store: a.service.Store})
+	a.resource(open, "/readyz", Ready{Store: a.service.Store, Stopping: a.stopping})
 	a.resource(open, problemPath(":code"), a.problems)
 
 	a.resource(protected, "/mountain/:name", Mountain{})
@@ -46,6 +47,7 @@ type api struct {
 	service  *security.Service
 	render   *renderer
 	problems Problems
+	stopping <-chan struct{}
 	faults   []error
 }
 
@@ -57,9 +59,10 @@ func New(config Config) (*gin.Engine, error) {
 func build(config Config, routes func(a *api, open, protected *gin.RouterGroup)) (*gin.Engine, error) {
 	gin.SetMode(gin.ReleaseMode)
 	a := &api{
-		engine:  gin.New(),
-		service: config.Security,
-		render:  &renderer{catalogue: newCatalogue(), logger: config.Security.Logger},
+		engine:   gin.New(),
+		service:  config.Security,
+		stopping: config.Stopping,
+		render:   &renderer{catalogue: newCatalogue(), logger: config.Security.Logger},
 	}
 	if err := a.prepare(config); err != nil {
 		return nil, err

@@ -15,41 +15,63 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-const versionTable = "goose_db_version"
-
 // migrate brings the schema up to date. Every migration is one transaction, so a stop in the middle leaves
 // the old schema.
-func (s *Store) migrate(ctx context.Context) error {
-	dir, err := fs.Sub(migrations, "migrations")
+func (s *Store) migrate(ctx context.Context, url string) error {
+	if IsPostgres(url) {
+		return s.migratePostgres(ctx, url)
+	}
+	provider, err := s.provider(s.write)
 	if err != nil {
 		return err
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, s.write, dir)
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
-	return retryMigration(ctx, func() error { return s.migrateOnce(ctx, provider) })
+	return retryMigration(ctx, func() error {
+		if err := s.mark(ctx); err != nil {
+			return fmt.Errorf("mark database: %w", err)
+		}
+		return up(ctx, provider)
+	})
 }
 
-func (s *Store) migrateOnce(ctx context.Context, provider *goose.Provider) error {
-	if err := s.mark(ctx); err != nil {
-		return fmt.Errorf("mark database: %w", err)
+// migratePostgres has connections of its own, because a migration may take longer than a request, and a lock. Where
+// nothing is to be done it takes neither, so that replicas need not start one after the other.
+func (s *Store) migratePostgres(ctx context.Context, url string) (err error) {
+	if s.upToDate(ctx) {
+		return nil
 	}
+	p, err := parsePostgres(url)
+	if err != nil {
+		return err
+	}
+	db, lock, err := p.migrationPool()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	provider, err := s.provider(db, lock)
+	if err != nil {
+		return err
+	}
+	return up(ctx, provider)
+}
+
+func (s *Store) provider(db *sql.DB, more ...goose.ProviderOption) (*goose.Provider, error) {
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	provider, err := goose.NewProvider(s.engine.dialect, db, dir, append(more, goose.WithTableName(s.engine.versionTable))...)
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	return provider, nil
+}
+
+func up(ctx context.Context, provider *goose.Provider) error {
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil
-}
-
-// mark makes the file ours. It writes only once, not at every start.
-func (s *Store) mark(ctx context.Context) error {
-	var id int64
-	err := s.write.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&id)
-	if err != nil || id == applicationID {
-		return err
-	}
-	_, err = s.write.ExecContext(ctx, fmt.Sprintf(`PRAGMA application_id = %d`, applicationID))
-	return err
 }
 
 // retryMigration tries again when a process that started at the same time was in the way: goose chooses what to apply
@@ -69,49 +91,33 @@ func retryMigration(ctx context.Context, migrate func() error) error {
 	}
 }
 
-// applicationID marks a database file as ours ("SHRP"; SQLite file format, section 1.3.9).
-const applicationID = 0x53485250
+// schemaVersion fails also when there is no schema yet.
+func schemaVersion(ctx context.Context, db *sql.DB, table string) (int64, error) {
+	var version sql.NullInt64
+	err := db.QueryRowContext(ctx, `SELECT max(version_id) FROM `+table).Scan(&version)
+	return version.Int64, err
+}
 
-// inspect looks at the file without writing to it, to protect the database of another program, which a mistyped path
-// names, and that of a newer Sherpa: opening it for use would already change its journal mode.
-func inspect(ctx context.Context, path string) error {
-	db, err := sql.Open("sqlite", sqliteDSN(path, "mode=ro&_pragma=busy_timeout(3000)"))
+func (s *Store) upToDate(ctx context.Context) bool {
+	known, err := newestMigration()
 	if err != nil {
-		return err
+		return false
 	}
-	err = inspectOpen(ctx, db)
-	return errors.Join(err, db.Close())
+	version, err := schemaVersion(ctx, s.read, s.engine.versionTable)
+	return err == nil && version == known
 }
 
-func inspectOpen(ctx context.Context, db *sql.DB) error {
-	var objects, id int64
-	err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master`).Scan(&objects)
-	if err == nil {
-		err = db.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&id)
-	}
-	switch {
-	case err != nil:
-		return fmt.Errorf("not a readable SQLite database: %w", err)
-	case objects == 0:
-		return nil
-	case id != applicationID:
-		return errors.New("the file belongs to another program")
-	}
-	return refuseNewer(ctx, db)
-}
-
-func refuseNewer(ctx context.Context, db *sql.DB) error {
+func refuseNewer(ctx context.Context, db *sql.DB, table string) error {
 	known, err := newestMigration()
 	if err != nil {
 		return err
 	}
-	var version sql.NullInt64
-	err = db.QueryRowContext(ctx, `SELECT max(version_id) FROM `+versionTable).Scan(&version)
+	version, err := schemaVersion(ctx, db, table)
 	if err != nil {
 		return nil //nolint:nilerr // another process is making the database at this moment; the migration waits for it
 	}
-	if version.Int64 > known {
-		return fmt.Errorf("a newer sherpa made it, run that one: its schema is version %d and this program knows %d", version.Int64, known)
+	if version > known {
+		return fmt.Errorf("a newer sherpa made it, run that one: its schema is version %d and this program knows %d", version, known)
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func (s *Store) CreateSession(ctx context.Context, user User, n Session) error {
 		FROM users WHERE id = $10 AND disabled_at IS NULL AND password_changed_at = $11`
 	ctx, cancel := context.WithTimeout(ctx, writeWait)
 	defer cancel()
-	return execOne(ctx, s.write, "create session", query, n.ID, millis(n.CreatedAt), millis(n.LastUsedAt),
+	return s.execOne(ctx, s.write, "create session", query+s.engine.keepRows, n.ID, millis(n.CreatedAt), millis(n.LastUsedAt),
 		millis(n.IdleEndsAt), millis(n.EndsAt), n.Address, n.UserAgent, n.RefreshCount, n.RefreshHash, user.ID,
 		millis(user.PasswordChangedAt))
 }
@@ -74,36 +74,29 @@ const sessionWithUserQuery = `SELECT ` + sessionColumns + `, u.username, u.roles
 	FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1`
 
 // SessionWithUser returns the session and its user as they are now, or ErrNotFound.
-func (s *Store) SessionWithUser(ctx context.Context, id string) (Session, User, error) {
-	var user User
+func (s *Store) SessionWithUser(ctx context.Context, id string) (session Session, user User, err error) {
 	var roles string
 	var disabled sql.NullInt64
-	session, err := scanSession(s.sessionWithUser.QueryRowContext(ctx, id), &user.Username, &roles, &disabled)
+	err = s.reading(ctx, func(ctx context.Context) error {
+		session, err = scanSession(s.sessionWithUser.QueryRowContext(ctx, id), &user.Username, &roles, &disabled)
+		return err
+	})
 	if err != nil {
-		return Session{}, User{}, err
+		return Session{}, User{}, s.fail("read session", err)
 	}
 	user.ID, user.Roles, user.DisabledAt = session.UserID, splitRoles(roles), fromNullMillis(disabled)
 	return session, user, nil
 }
 
 // Sessions returns the user's sessions, the newest first, at most limit.
-func (s *Store) Sessions(ctx context.Context, userID int64, limit int) ([]Session, error) {
+func (s *Store) Sessions(ctx context.Context, userID int64, limit int) (all []Session, err error) {
 	const query = `SELECT ` + sessionColumns + ` FROM sessions s WHERE s.user_id = $1
 		ORDER BY s.created_at DESC, s.id LIMIT $2`
-	rows, err := s.read.QueryContext(ctx, query, userID, limit)
-	if err != nil {
-		return nil, fail("list sessions", err)
-	}
-	defer rows.Close() //nolint:errcheck // nothing is lost when a finished read fails to close
-	var all []Session
-	for rows.Next() {
-		session, err := scanSession(rows)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, session)
-	}
-	return all, fail("list sessions", rows.Err())
+	err = s.reading(ctx, func(ctx context.Context) error {
+		all, err = list(ctx, s, s.read, "list sessions", scanOneSession, query, userID, limit)
+		return err
+	})
+	return all, err
 }
 
 // LiveSessions yields the sessions that have not ended at this time with the names of their users, the newest first;
@@ -112,24 +105,7 @@ func (s *Store) LiveSessions(ctx context.Context, userID int64, at time.Time) it
 	const query = `SELECT ` + sessionColumns + `, u.username FROM sessions s JOIN users u ON u.id = s.user_id
 		WHERE (CAST($1 AS BIGINT) = 0 OR s.user_id = $1) AND s.ended_at IS NULL AND s.idle_ends_at > $2 AND s.ends_at > $2
 		ORDER BY s.created_at DESC, s.id`
-	return func(yield func(NamedSession, error) bool) {
-		rows, err := s.read.QueryContext(ctx, query, userID, millis(at))
-		if err != nil {
-			yield(NamedSession{}, fail("list sessions", err))
-			return
-		}
-		defer rows.Close() //nolint:errcheck // nothing is lost when a finished read fails to close
-		for rows.Next() {
-			var named NamedSession
-			named.Session, err = scanSession(rows, &named.Username)
-			if !yield(named, err) || err != nil {
-				return
-			}
-		}
-		if err := rows.Err(); err != nil {
-			yield(NamedSession{}, fail("list sessions", err))
-		}
-	}
+	return stream(ctx, s, "list sessions", scanNamedSession, query, userID, millis(at))
 }
 
 // NamedSession is a session with the name of its user.
@@ -138,8 +114,15 @@ type NamedSession struct {
 	Username string
 }
 
+func scanNamedSession(row scanner) (named NamedSession, err error) {
+	named.Session, err = scanSession(row, &named.Username)
+	return named, err
+}
+
+func scanOneSession(row scanner) (Session, error) { return scanSession(row) }
+
 // scanSession reads sessionColumns and what the query has behind them.
-func scanSession(row interface{ Scan(...any) error }, more ...any) (Session, error) {
+func scanSession(row scanner, more ...any) (Session, error) {
 	var (
 		s                             Session
 		created, used, idleEnds, ends int64
@@ -149,7 +132,7 @@ func scanSession(row interface{ Scan(...any) error }, more ...any) (Session, err
 	columns := []any{&s.ID, &s.UserID, &created, &used, &idleEnds, &ends, &s.Address, &s.UserAgent,
 		&s.RefreshCount, &s.RefreshHash, &ended, &reason}
 	if err := row.Scan(append(columns, more...)...); err != nil {
-		return Session{}, fail("read session", err)
+		return Session{}, err
 	}
 	s.CreatedAt, s.LastUsedAt = fromMillis(created), fromMillis(used)
 	s.IdleEndsAt, s.EndsAt, s.EndedAt = fromMillis(idleEnds), fromMillis(ends), fromNullMillis(ended)
@@ -170,16 +153,25 @@ const rotateSessionQuery = `UPDATE sessions SET refresh_hash = $1, refresh_count
 	idle_ends_at = $3 WHERE id = $4 AND refresh_count = $5 AND ended_at IS NULL`
 
 // RotateSession carries out the rotation, and reports false when another one was first or the session has ended.
-// It is one statement, so that of any number at the same time one succeeds.
-func (s *Store) RotateSession(ctx context.Context, r Rotation) (bool, error) {
+// It is one statement, so that of any number at the same time one succeeds. It is repeated when the connection was cut:
+// should the first have succeeded all the same, then the second reports false, as if another request had been first.
+func (s *Store) RotateSession(ctx context.Context, r Rotation) (rotated bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, writeWait)
 	defer cancel()
+	err = s.repeating(ctx, func(ctx context.Context) error {
+		rotated, err = s.rotate(ctx, r)
+		return err
+	})
+	return rotated, s.fail("rotate session", err)
+}
+
+func (s *Store) rotate(ctx context.Context, r Rotation) (bool, error) {
 	result, err := s.rotateSession.ExecContext(ctx, r.Hash, millis(r.At), millis(r.IdleEndsAt), r.SessionID, r.FromCount)
 	if err != nil {
-		return false, fail("rotate session", err)
+		return false, err
 	}
 	n, err := result.RowsAffected()
-	return n == 1, fail("rotate session", err)
+	return n == 1, err
 }
 
 // EndSession ends one session of the user. It reports whether it was this call that ended it.
@@ -197,45 +189,35 @@ func (s *Store) EndSessions(ctx context.Context, userID int64, except string, re
 func (s *Store) endSessions(ctx context.Context, reason EndedReason, at time.Time, which string, args ...any) ([]string, error) {
 	var ended []string
 	err := s.Transact(ctx, func(tx *sql.Tx) (err error) {
-		ended, err = endSessions(ctx, tx, reason, at, which, args...)
+		ended, err = s.endIn(ctx, tx, reason, at, which, args...)
 		return err
 	})
 	return ended, err
 }
 
-// endSessions ends the living sessions for which the condition holds, whose parameters begin with $3, and tells the
+// endIn ends the living sessions for which the condition holds, whose parameters begin with $3, and tells the
 // other replicas in the same transaction. It inserts what it ended rather than what it would end: a session may
 // be made in between.
-func endSessions(ctx context.Context, tx *sql.Tx, reason EndedReason, at time.Time, which string, args ...any) ([]string, error) {
-	query := `UPDATE sessions SET ended_at = $1, ended_reason = $2 WHERE ` + which + ` AND ended_at IS NULL RETURNING id` //nolint:gosec // G202: which is a constant
-	rows, err := tx.QueryContext(ctx, query, append([]any{millis(at), string(reason)}, args...)...)
-	if err != nil {
-		return nil, fail("end sessions", err)
-	}
-	ended, err := scanIDs(rows)
+func (s *Store) endIn(ctx context.Context, tx *sql.Tx, reason EndedReason, at time.Time, which string, args ...any) ([]string, error) {
+	query := `UPDATE sessions SET ended_at = $1, ended_reason = $2 WHERE ` + which + ` AND ended_at IS NULL RETURNING id`
+	ended, err := list(ctx, s, tx, "end sessions", scanID, query, append([]any{millis(at), string(reason)}, args...)...)
 	if err != nil {
 		return nil, err
 	}
-	return ended, revoke(ctx, tx, ended, at)
+	return ended, s.revoke(ctx, tx, ended)
 }
 
-func scanIDs(rows *sql.Rows) (ids []string, err error) {
-	defer rows.Close() //nolint:errcheck // nothing is lost when a finished read fails to close
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, fail("read ids", err)
-		}
-		ids = append(ids, id)
-	}
-	return ids, fail("read ids", rows.Err())
+func scanID(row scanner) (id string, err error) {
+	err = row.Scan(&id)
+	return id, err
 }
 
-func revoke(ctx context.Context, tx *sql.Tx, sessionIDs []string, at time.Time) error {
+// revoke stamps the news with the clock that all replicas share: theirs may differ by more than they look back.
+func (s *Store) revoke(ctx context.Context, tx *sql.Tx, sessionIDs []string) error {
+	query := `INSERT INTO revocations (revoked_at, session_id) VALUES (` + s.engine.clock + `, $1) ON CONFLICT DO NOTHING` //nolint:gosec // G202: a constant
 	for _, id := range sessionIDs {
-		const query = `INSERT INTO revocations (revoked_at, session_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`
-		if _, err := tx.ExecContext(ctx, query, millis(at), id); err != nil {
-			return fail("revoke session", err)
+		if _, err := tx.ExecContext(ctx, query, id); err != nil {
+			return s.fail("revoke session", err)
 		}
 	}
 	return nil
@@ -244,28 +226,28 @@ func revoke(ctx context.Context, tx *sql.Tx, sessionIDs []string, at time.Time) 
 // Revocation is an entry of the feed from which replicas learn that a session has ended.
 type Revocation struct {
 	SessionID string
-	At        time.Time // by the clock of the replica that ended it
+	At        time.Time // by the clock of the database
 }
 
-// Revocations returns the feed's entries from since on.
-func (s *Store) Revocations(ctx context.Context, since time.Time) ([]Revocation, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT session_id, revoked_at FROM revocations WHERE revoked_at >= $1`, millis(since))
-	if err != nil {
-		return nil, fail("read revocations", err)
-	}
-	defer rows.Close() //nolint:errcheck // nothing is lost when a finished read fails to close
-	var all []Revocation
-	for rows.Next() {
-		var r Revocation
-		var at int64
-		if err := rows.Scan(&r.SessionID, &at); err != nil {
-			return nil, fail("read revocations", err)
-		}
-		r.At = fromMillis(at)
-		all = append(all, r)
-	}
-	return all, fail("read revocations", rows.Err())
+// Revocations returns the feed's entries of the latest past.
+func (s *Store) Revocations(ctx context.Context, past time.Duration) (all []Revocation, err error) {
+	query := `SELECT session_id, revoked_at FROM revocations WHERE revoked_at >= ` + s.engine.clock + ` - $1`
+	err = s.reading(ctx, func(ctx context.Context) error {
+		all, err = list(ctx, s, s.read, "read revocations", scanRevocation, query, past.Milliseconds())
+		return err
+	})
+	return all, err
 }
+
+func scanRevocation(row scanner) (r Revocation, err error) {
+	var at int64
+	err = row.Scan(&r.SessionID, &at)
+	r.At = fromMillis(at)
+	return r, err
+}
+
+// feedKeeps is how long the feed has its entries: much longer than any replica looks back.
+const feedKeeps = 10 * time.Minute
 
 // Purge deletes at most limit rows of each kind that nobody asks for any more at this time, and reports whether
 // there may be more. Ended and run-out sessions stay for keep, so that their users can see why they ended.
@@ -273,25 +255,32 @@ func (s *Store) Purge(ctx context.Context, at time.Time, keep time.Duration, lim
 	const day = 24 * time.Hour
 	for _, p := range []struct {
 		table, key, column string
-		before             time.Time
+		before             string // SQL, with $1
+		arg                int64
 	}{
-		{"sessions", "id", "idle_ends_at", at.Add(-keep)},
-		{"revocations", "session_id", "revoked_at", at.Add(-10 * time.Minute)},
-		{"login_failures", "key", "next_at", at.Add(-day)},
-		{"login_rates", "key", "whole_at", at},
-		{"known_addresses", "key", "logged_in_at", at.Add(-90 * day)},
+		{"sessions", "id", "idle_ends_at", "$1", millis(at.Add(-keep))},
+		{"revocations", "session_id", "revoked_at", s.engine.clock + " - $1", feedKeeps.Milliseconds()},
+		{"login_failures", "key", "next_at", "$1", millis(at.Add(-day))},
+		{"login_rates", "key", "whole_at", "$1", millis(at)},
+		{"known_addresses", "key", "logged_in_at", "$1", millis(at.Add(-90 * day))},
 	} {
-		query := fmt.Sprintf(`DELETE FROM %[1]s WHERE %[2]s IN (SELECT %[2]s FROM %[1]s WHERE %[3]s < $1 LIMIT $2) AND %[3]s < $1`, //nolint:gosec // G201: constants
-			p.table, p.key, p.column)
-		result, err := s.write.ExecContext(ctx, query, millis(p.before), limit)
+		query := fmt.Sprintf(`DELETE FROM %[1]s WHERE %[2]s IN (SELECT %[2]s FROM %[1]s WHERE %[3]s < %[4]s LIMIT $2) AND %[3]s < %[4]s`,
+			p.table, p.key, p.column, p.before)
+		n, err := s.delete(ctx, query, p.arg, limit)
 		if err != nil {
-			return false, fail("purge "+p.table, err)
-		}
-		n, err := result.RowsAffected()
-		if err != nil {
-			return false, fail("purge "+p.table, err)
+			return false, s.fail("purge "+p.table, err)
 		}
 		more = more || n >= int64(limit)
 	}
 	return more, nil
+}
+
+func (s *Store) delete(ctx context.Context, query string, args ...any) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, writeWait)
+	defer cancel()
+	result, err := s.write.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }

@@ -28,14 +28,14 @@ type LoginAttempt struct {
 // user logged in before has an account of its own: a stranger's failures do not count there.
 func (s *Store) CountLogin(ctx context.Context, a LoginAttempt) (wait time.Duration, err error) {
 	err = s.Transact(ctx, func(tx *sql.Tx) error {
-		if wait, err = countAddress(ctx, tx, a); err != nil || wait > 0 {
+		if wait, err = s.countAddress(ctx, tx, a); err != nil || wait > 0 {
 			return err
 		}
-		key, err := failureKey(ctx, tx, a)
+		key, err := s.failureKey(ctx, tx, a)
 		if err != nil {
 			return err
 		}
-		wait, err = countTry(ctx, tx, key, a.At)
+		wait, err = s.countTry(ctx, tx, key, a.At)
 		return err
 	})
 	return wait, err
@@ -43,7 +43,7 @@ func (s *Store) CountLogin(ctx context.Context, a LoginAttempt) (wait time.Durat
 
 // countAddress is the generic cell rate algorithm in one statement: whole_at is when the allowance is whole again,
 // and may lie at most Burst-1 intervals ahead.
-func countAddress(ctx context.Context, tx *sql.Tx, a LoginAttempt) (time.Duration, error) {
+func (s *Store) countAddress(ctx context.Context, tx *sql.Tx, a LoginAttempt) (time.Duration, error) {
 	const query = `INSERT INTO login_rates (key, whole_at) VALUES ($1, $2)
 		ON CONFLICT (key) DO UPDATE SET whole_at =
 			CASE WHEN login_rates.whole_at > $3 THEN login_rates.whole_at ELSE $3 END + $4
@@ -52,21 +52,21 @@ func countAddress(ctx context.Context, tx *sql.Tx, a LoginAttempt) (time.Duratio
 	var wholeAt int64
 	err := tx.QueryRowContext(ctx, query, a.AddressKey, millis(a.At.Add(a.Interval)), millis(a.At),
 		a.Interval.Milliseconds(), millis(a.At.Add(slack))).Scan(&wholeAt)
-	return waitUnless(ctx, tx, err, a.At.Add(slack), `SELECT whole_at FROM login_rates WHERE key = $1`, a.AddressKey)
+	return s.waitUnless(ctx, tx, err, a.At.Add(slack), `SELECT whole_at FROM login_rates WHERE key = $1`, a.AddressKey)
 }
 
 // failureKey tells whose failures count for this attempt.
-func failureKey(ctx context.Context, tx *sql.Tx, a LoginAttempt) (string, error) {
+func (s *Store) failureKey(ctx context.Context, tx *sql.Tx, a LoginAttempt) (string, error) {
 	var known bool
 	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM known_addresses WHERE key = $1)`, a.NameAddressKey).Scan(&known)
 	if known {
 		return a.NameAddressKey, nil
 	}
-	return a.NameKey, fail("look for known address", err)
+	return a.NameKey, s.fail("look for known address", err)
 }
 
 // countTry refuses the try, without counting it, when the wait of the one before is not over.
-func countTry(ctx context.Context, tx *sql.Tx, key string, at time.Time) (time.Duration, error) {
+func (s *Store) countTry(ctx context.Context, tx *sql.Tx, key string, at time.Time) (time.Duration, error) {
 	const query = `INSERT INTO login_failures (key, tries, next_at) VALUES ($1, 1, $2)
 		ON CONFLICT (key) DO UPDATE SET tries = login_failures.tries + 1, next_at = $2 + CASE
 			WHEN login_failures.tries < $3 THEN 0
@@ -75,20 +75,20 @@ func countTry(ctx context.Context, tx *sql.Tx, key string, at time.Time) (time.D
 		WHERE login_failures.tries < $3 OR login_failures.next_at <= $2 RETURNING next_at`
 	var nextAt int64
 	err := tx.QueryRowContext(ctx, query, key, millis(at), FreeTries, maxWait.Milliseconds()).Scan(&nextAt)
-	return waitUnless(ctx, tx, err, at, `SELECT next_at FROM login_failures WHERE key = $1`, key)
+	return s.waitUnless(ctx, tx, err, at, `SELECT next_at FROM login_failures WHERE key = $1`, key)
 }
 
 // waitUnless returns zero when a counting statement has counted, and else the time from when to what the query reads.
-func waitUnless(ctx context.Context, tx *sql.Tx, counted error, when time.Time, query, key string) (time.Duration, error) {
+func (s *Store) waitUnless(ctx context.Context, tx *sql.Tx, counted error, when time.Time, query, key string) (time.Duration, error) {
 	if counted == nil {
 		return 0, nil
 	}
 	if counted != sql.ErrNoRows { //nolint:errorlint // Row.Scan returns the value itself
-		return 0, fail("count login", counted)
+		return 0, s.fail("count login", counted)
 	}
 	var until int64
 	if err := tx.QueryRowContext(ctx, query, key).Scan(&until); err != nil {
-		return 0, fail("read wait", err)
+		return 0, s.fail("read wait", err)
 	}
 	return max(fromMillis(until).Sub(when), time.Millisecond), nil
 }
@@ -96,16 +96,16 @@ func waitUnless(ctx context.Context, tx *sql.Tx, counted error, when time.Time, 
 // ForgiveLogin forgets the failures that a successful login answers, and remembers its address.
 func (s *Store) ForgiveLogin(ctx context.Context, a LoginAttempt) error {
 	return s.Transact(ctx, func(tx *sql.Tx) error {
-		key, err := failureKey(ctx, tx, a)
+		key, err := s.failureKey(ctx, tx, a)
 		if err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `DELETE FROM login_failures WHERE key = $1`, key); err != nil {
-			return fail("forgive login", err)
+			return s.fail("forgive login", err)
 		}
 		const query = `INSERT INTO known_addresses (key, logged_in_at) VALUES ($1, $2)
 			ON CONFLICT (key) DO UPDATE SET logged_in_at = $2`
 		_, err = tx.ExecContext(ctx, query, a.NameAddressKey, millis(a.At))
-		return fail("remember address", err)
+		return s.fail("remember address", err)
 	})
 }

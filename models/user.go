@@ -28,12 +28,12 @@ const userColumns = `id, username, password_hash, roles, created_at, password_ch
 // CreateUser stores u under a new id and returns it with that id; ErrUsernameTaken when the name is in use.
 func (s *Store) CreateUser(ctx context.Context, u User) (User, error) {
 	err := s.Transact(ctx, func(tx *sql.Tx) error {
-		id, err := nextUserID(ctx, tx)
+		id, err := s.nextUserID(ctx, tx)
 		if err != nil {
 			return err
 		}
 		u.ID = id
-		return insertUser(ctx, tx, u)
+		return s.insertUser(ctx, tx, u)
 	})
 	if err != nil {
 		return User{}, err
@@ -42,66 +42,58 @@ func (s *Store) CreateUser(ctx context.Context, u User) (User, error) {
 }
 
 // nextUserID counts in a table, because the id of a deleted user must not come back in somebody else's token.
-func nextUserID(ctx context.Context, tx *sql.Tx) (int64, error) {
+func (s *Store) nextUserID(ctx context.Context, tx *sql.Tx) (int64, error) {
 	const query = `INSERT INTO counters (name, value) VALUES ('users', 1)
 		ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value`
 	var id int64
 	err := tx.QueryRowContext(ctx, query).Scan(&id)
-	return id, fail("number user", err)
+	return id, s.fail("number user", err)
 }
 
-func insertUser(ctx context.Context, tx *sql.Tx, u User) error {
+func (s *Store) insertUser(ctx context.Context, tx *sql.Tx, u User) error {
 	const query = `INSERT INTO users (id, username, password_hash, roles, created_at, password_changed_at)
 		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (username) DO NOTHING`
 	result, err := tx.ExecContext(ctx, query, u.ID, u.Username, u.PasswordHash, joinRoles(u.Roles),
 		millis(u.CreatedAt), millis(u.PasswordChangedAt))
 	if err != nil {
-		return fail("create user", err)
+		return s.fail("create user", err)
 	}
 	if n, err := result.RowsAffected(); err != nil || n == 1 {
-		return fail("create user", err)
+		return s.fail("create user", err)
 	}
 	return fmt.Errorf("create user: %w", ErrUsernameTaken)
 }
 
 // UserByName returns the user with this normalised name, or ErrNotFound.
 func (s *Store) UserByName(ctx context.Context, username string) (User, error) {
-	row := s.read.QueryRowContext(ctx, `SELECT `+userColumns+` FROM users WHERE username = $1`, username)
-	return scanUser(row)
+	return s.user(ctx, `SELECT `+userColumns+` FROM users WHERE username = $1`, username)
 }
 
 // UserByID returns the user with this id, or ErrNotFound.
 func (s *Store) UserByID(ctx context.Context, id int64) (User, error) {
-	row := s.read.QueryRowContext(ctx, `SELECT `+userColumns+` FROM users WHERE id = $1`, id)
-	return scanUser(row)
+	return s.user(ctx, `SELECT `+userColumns+` FROM users WHERE id = $1`, id)
+}
+
+func (s *Store) user(ctx context.Context, query string, arg any) (user User, err error) {
+	err = s.reading(ctx, func(ctx context.Context) error {
+		user, err = scanUser(s.read.QueryRowContext(ctx, query, arg))
+		return err
+	})
+	return user, s.fail("read user", err)
 }
 
 // Users yields every user in the order of the names; an error ends the sequence.
 func (s *Store) Users(ctx context.Context) iter.Seq2[User, error] {
-	return func(yield func(User, error) bool) {
-		rows, err := s.read.QueryContext(ctx, `SELECT `+userColumns+` FROM users ORDER BY username`)
-		if err != nil {
-			yield(User{}, fail("list users", err))
-			return
-		}
-		defer rows.Close() //nolint:errcheck // nothing is lost when a finished read fails to close
-		for rows.Next() {
-			u, err := scanUser(rows)
-			if !yield(u, err) || err != nil {
-				return
-			}
-		}
-		if err := rows.Err(); err != nil {
-			yield(User{}, fail("list users", err))
-		}
-	}
+	return stream(ctx, s, "list users", scanUser, `SELECT `+userColumns+` FROM users ORDER BY username`)
 }
 
 // Empty reports whether there is no user yet.
 func (s *Store) Empty(ctx context.Context) (bool, error) {
 	var some bool
-	err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM users)`).Scan(&some)
-	return !some, fail("look for users", err)
+	err := s.reading(ctx, func(ctx context.Context) error {
+		return s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM users)`).Scan(&some)
+	})
+	return !some, s.fail("look for users", err)
 }
 
 // SetPassword replaces the password hash of the user and ends the user's sessions but the one with the id except (""
@@ -109,10 +101,10 @@ func (s *Store) Empty(ctx context.Context) (bool, error) {
 func (s *Store) SetPassword(ctx context.Context, userID int64, hash, except string, at time.Time) (ended []string, err error) {
 	const query = `UPDATE users SET password_hash = $1, password_changed_at = $2 WHERE id = $3`
 	err = s.Transact(ctx, func(tx *sql.Tx) error {
-		if err := execOne(ctx, tx, "set password", query, hash, millis(at), userID); err != nil {
+		if err := s.execOne(ctx, tx, "set password", query, hash, millis(at), userID); err != nil {
 			return err
 		}
-		ended, err = endSessions(ctx, tx, EndedByPasswordChange, at, `user_id = $3 AND id <> $4`, userID, except)
+		ended, err = s.endIn(ctx, tx, EndedByPasswordChange, at, `user_id = $3 AND id <> $4`, userID, except)
 		return err
 	})
 	return ended, err
@@ -122,38 +114,45 @@ func (s *Store) SetPassword(ctx context.Context, userID int64, hash, except stri
 // no longer old, so that a password set in between stays.
 func (s *Store) RehashPassword(ctx context.Context, userID int64, old, hash string) error {
 	const query = `UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3`
+	ctx, cancel := context.WithTimeout(ctx, writeWait)
+	defer cancel()
 	_, err := s.write.ExecContext(ctx, query, hash, userID, old)
-	return fail("rehash password", err)
+	return s.fail("rehash password", err)
 }
 
 // DisableUser bars the user from now on and ends the user's sessions; a second call keeps the first time.
 func (s *Store) DisableUser(ctx context.Context, userID int64, at time.Time) error {
+	return s.Transact(ctx, func(tx *sql.Tx) error { return s.disable(ctx, tx, userID, at) })
+}
+
+// disable begins with the user's row: a login at the same time either finds the user barred, or has its session ended.
+func (s *Store) disable(ctx context.Context, tx *sql.Tx, userID int64, at time.Time) error {
 	const query = `UPDATE users SET disabled_at = COALESCE(disabled_at, $1) WHERE id = $2`
-	return s.Transact(ctx, func(tx *sql.Tx) error {
-		if err := execOne(ctx, tx, "disable user", query, millis(at), userID); err != nil {
-			return err
-		}
-		_, err := endSessions(ctx, tx, EndedByDisable, at, `user_id = $3`, userID)
+	if err := s.execOne(ctx, tx, "disable user", query, millis(at), userID); err != nil {
 		return err
-	})
+	}
+	_, err := s.endIn(ctx, tx, EndedByDisable, at, `user_id = $3`, userID)
+	return err
 }
 
 // EnableUser lets the user log in again. Sessions that ended stay ended.
 func (s *Store) EnableUser(ctx context.Context, userID int64) error {
-	return execOne(ctx, s.write, "enable user", `UPDATE users SET disabled_at = NULL WHERE id = $1`, userID)
+	ctx, cancel := context.WithTimeout(ctx, writeWait)
+	defer cancel()
+	return s.execOne(ctx, s.write, "enable user", `UPDATE users SET disabled_at = NULL WHERE id = $1`, userID)
 }
 
 // DeleteUser removes the user and the user's sessions.
 func (s *Store) DeleteUser(ctx context.Context, userID int64, at time.Time) error {
 	return s.Transact(ctx, func(tx *sql.Tx) error {
-		if _, err := endSessions(ctx, tx, EndedByDisable, at, `user_id = $3`, userID); err != nil {
+		if err := s.disable(ctx, tx, userID, at); err != nil {
 			return err
 		}
-		return execOne(ctx, tx, "delete user", `DELETE FROM users WHERE id = $1`, userID)
+		return s.execOne(ctx, tx, "delete user", `DELETE FROM users WHERE id = $1`, userID)
 	})
 }
 
-func scanUser(row interface{ Scan(...any) error }) (User, error) {
+func scanUser(row scanner) (User, error) {
 	var (
 		u                User
 		roles            string
@@ -162,7 +161,7 @@ func scanUser(row interface{ Scan(...any) error }) (User, error) {
 	)
 	err := row.Scan(&u.ID, &u.Username, &u.PasswordHash, &roles, &created, &changed, &disabled)
 	if err != nil {
-		return User{}, fail("read user", err)
+		return User{}, err
 	}
 	u.Roles = splitRoles(roles)
 	u.CreatedAt, u.PasswordChangedAt, u.DisabledAt = fromMillis(created), fromMillis(changed), fromNullMillis(disabled)

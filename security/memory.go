@@ -17,8 +17,7 @@ import (
 const (
 	// pollInterval bounds how late a replica learns that a session has ended elsewhere.
 	pollInterval = 500 * time.Millisecond
-	// pollOverlap is how far each poll looks back: a transaction may commit late, and the clock of another replica
-	// may be behind.
+	// pollOverlap is how far each poll looks back, because a transaction may commit much later than it stamped its news.
 	pollOverlap = 30 * time.Second
 	// memoryGrace is how long remembered sessions count when the feed cannot be read.
 	memoryGrace = 30 * time.Second
@@ -136,7 +135,7 @@ func (s *Service) Poll(ctx context.Context) error {
 	if !s.memory.fresh(now) {
 		s.memory.live.InvalidateAll() // what was missed may be older than the overlap
 	}
-	news, err := s.Store.Revocations(ctx, now.Add(-pollOverlap))
+	news, err := s.Store.Revocations(ctx, pollOverlap)
 	if err != nil {
 		return fmt.Errorf("poll revocations: %w", err)
 	}

@@ -1,0 +1,467 @@
+package models
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sherpa/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+// onBoth runs a test on both engines; database makes a new one and returns its URL.
+func onBoth(t *testing.T, test func(t *testing.T, database func(*testing.T) string)) {
+	t.Parallel()
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		test(t, func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "sherpa.db") })
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		test(t, func(t *testing.T) string { return pgtest.Database(t) })
+	})
+}
+
+func openStore(t *testing.T, url string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+var epoch = time.Date(2026, 11, 23, 12, 0, 0, 123e6, time.UTC)
+
+func addUser(t *testing.T, s *Store, name string, roles ...string) User {
+	t.Helper()
+	u, err := s.CreateUser(t.Context(), User{Username: name, PasswordHash: "hash", Roles: roles, CreatedAt: epoch, PasswordChangedAt: epoch})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func addSession(t *testing.T, s *Store, id string, userID int64) {
+	t.Helper()
+	if err := s.CreateSession(t.Context(), User{ID: userID, PasswordChangedAt: epoch}, testSession(id, userID)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func testSession(id string, userID int64) Session {
+	return Session{
+		ID: id, UserID: userID, CreatedAt: epoch, LastUsedAt: epoch, IdleEndsAt: epoch.Add(week), EndsAt: epoch.Add(4 * week),
+		Address: "192.0.2.1", UserAgent: "test", RefreshHash: "hash 0",
+	}
+}
+
+const week = 7 * 24 * time.Hour
+
+func TestUserRoundTrip(t *testing.T) {
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		s := openStore(t, database(t))
+		want := addUser(t, s, "ada", "admin", "editor")
+		byName, err := s.UserByName(t.Context(), "ada")
+		if diff := cmp.Diff(want, byName); diff != "" || err != nil {
+			t.Error(diff, err)
+		}
+		byID, err := s.UserByID(t.Context(), want.ID)
+		if diff := cmp.Diff(want, byID); diff != "" || err != nil {
+			t.Error(diff, err)
+		}
+	})
+}
+
+func TestMissingRows(t *testing.T) {
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		s := openStore(t, database(t))
+		ctx := t.Context()
+		for name, call := range map[string]func() error{
+			"by name":         func() error { _, err := s.UserByName(ctx, "nobody' OR '1'='1"); return err },
+			"by id":           func() error { _, err := s.UserByID(ctx, 7); return err },
+			"password":        func() error { _, err := s.SetPassword(ctx, 7, "h", "", epoch); return err },
+			"disable":         func() error { return s.DisableUser(ctx, 7, epoch) },
+			"enable":          func() error { return s.EnableUser(ctx, 7) },
+			"delete":          func() error { return s.DeleteUser(ctx, 7, epoch) },
+			"session":         func() error { _, _, err := s.SessionWithUser(ctx, "x"); return err },
+			"session of none": func() error { return s.CreateSession(ctx, User{ID: 7}, Session{ID: "x", UserID: 7, CreatedAt: epoch}) },
+		} {
+			if err := call(); !errors.Is(err, ErrNotFound) || errors.Is(err, ErrUnavailable) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+func TestUsernameIsUnique(t *testing.T) {
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		s := openStore(t, database(t))
+		addUser(t, s, "ada")
+		_, err := s.CreateUser(t.Context(), User{Username: "ada", PasswordHash: "other", CreatedAt: epoch, PasswordChangedAt: epoch})
+		if !errors.Is(err, ErrUsernameTaken) {
+			t.Error(err)
+		}
+		if u, err := s.UserByName(t.Context(), "ada"); u.PasswordHash != "hash" || err != nil {
+			t.Error("the first user was changed", err)
+		}
+	})
+}
+
+func TestUserIDsAreNotReused(t *testing.T) {
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		s := openStore(t, database(t))
+		first := addUser(t, s, "ada")
+		if err := s.DeleteUser(t.Context(), first.ID, epoch); err != nil {
+			t.Fatal(err)
+		}
+		if again := addUser(t, s, "ada"); again.ID == first.ID {
+			t.Errorf("id %d was given twice", again.ID)
+		}
+	})
+}
+
+func TestConcurrentCreation(t *testing.T) {
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		url := database(t)
+		stores := []*Store{openStore(t, url), openStore(t, url)} // as two processes would
+		var wg sync.WaitGroup
+		results := make(chan error, 40)
+		for i := range cap(results) {
+			wg.Go(func() {
+				_, err := stores[i%2].CreateUser(t.Context(), User{Username: fmt.Sprint("user", i/4), PasswordHash: "h", CreatedAt: epoch, PasswordChangedAt: epoch})
+				results <- err
+			})
+		}
+		wg.Wait()
+		close(results)
+		made := 0
+		for err := range results {
+			switch {
+			case err == nil:
+				made++
+			case !errors.Is(err, ErrUsernameTaken):
+				t.Error(err)
+			}
+		}
+		if made != 10 {
+			t.Errorf("%d users were made, want 10", made)
+		}
+	})
+}
+
+func TestUsersInOrder(t *testing.T) {
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		s := openStore(t, database(t))
+		for _, name := range []string{"mo", "ada", "zoe"} {
+			addUser(t, s, name)
+		}
+		var names []string
+		for u, err := range s.Users(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			names = append(names, u.Username)
+		}
+		if diff := cmp.Diff([]string{"ada", "mo", "zoe"}, names); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestSessionsEndWithTheirUser(t *testing.T) {
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		later := epoch.Add(time.Hour)
+		tests := []struct {
+			name   string
+			end    func(s *Store, id int64) error
+			reason EndedReason
+		}{
+			{"disable", func(s *Store, id int64) error { return s.DisableUser(t.Context(), id, later) }, EndedByDisable},
+			{"password", func(s *Store, id int64) error { _, err := s.SetPassword(t.Context(), id, "new", "", later); return err }, EndedByPasswordChange},
+		}
+		for _, tt := range tests {
+			t.Run(tt.name, func(t *testing.T) {
+				t.Parallel()
+				s := openStore(t, database(t))
+				ada, bob := addUser(t, s, "ada", "admin"), addUser(t, s, "bob")
+				addSession(t, s, "adas", ada.ID)
+				addSession(t, s, "bobs", bob.ID)
+				if err := tt.end(s, ada.ID); err != nil {
+					t.Fatal(err)
+				}
+				got, user, err := s.SessionWithUser(t.Context(), "adas")
+				want := testSession("adas", ada.ID)
+				want.EndedAt, want.EndedReason = later, tt.reason
+				if diff := cmp.Diff(want, got); diff != "" || err != nil || user.Username != "ada" {
+					t.Error(diff, err, user)
+				}
+				if other, _, err := s.SessionWithUser(t.Context(), "bobs"); other.EndedReason != "" || err != nil {
+					t.Error("another user's session ended", err)
+				}
+			})
+		}
+		t.Run("delete", func(t *testing.T) {
+			t.Parallel()
+			s := openStore(t, database(t))
+			ada := addUser(t, s, "ada")
+			addSession(t, s, "adas", ada.ID)
+			if err := s.DeleteUser(t.Context(), ada.ID, epoch); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := s.SessionWithUser(t.Context(), "adas"); !errors.Is(err, ErrNotFound) {
+				t.Error(err)
+			}
+			var left int
+			if err := s.read.QueryRowContext(t.Context(), `SELECT count(*) FROM sessions`).Scan(&left); left != 0 || err != nil {
+				t.Errorf("%d sessions of nobody, %v", left, err)
+			}
+		})
+	})
+}
+
+func TestDisabledUserGetsNoSession(t *testing.T) {
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		s := openStore(t, database(t))
+		ada := addUser(t, s, "ada")
+		if err := s.DisableUser(t.Context(), ada.ID, epoch); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.CreateSession(t.Context(), ada, Session{ID: "x", UserID: ada.ID, CreatedAt: epoch}); !errors.Is(err, ErrNotFound) {
+			t.Error(err)
+		}
+		if err := s.DisableUser(t.Context(), ada.ID, epoch.Add(time.Hour)); err != nil {
+			t.Error(err)
+		}
+		if u, err := s.UserByID(t.Context(), ada.ID); !u.DisabledAt.Equal(epoch) || err != nil {
+			t.Errorf("disabled at %v, %v: the first time counts", u.DisabledAt, err)
+		}
+	})
+}
+
+func TestLoginOvertakenByAPasswordChangeGetsNoSession(t *testing.T) {
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		s := openStore(t, database(t))
+		ada := addUser(t, s, "ada")
+		if err := s.RehashPassword(t.Context(), ada.ID, "hash", "stronger"); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.CreateSession(t.Context(), ada, testSession("x", ada.ID)); err != nil {
+			t.Errorf("after a rehash: %v", err)
+		}
+		if _, err := s.SetPassword(t.Context(), ada.ID, "new", "", epoch.Add(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.CreateSession(t.Context(), ada, testSession("y", ada.ID)); !errors.Is(err, ErrNotFound) {
+			t.Errorf("after a password change: %v", err)
+		}
+	})
+}
+
+func TestRehashLosesAgainstANewPassword(t *testing.T) {
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		s := openStore(t, database(t))
+		ada := addUser(t, s, "ada")
+		if _, err := s.SetPassword(t.Context(), ada.ID, "new password", "", epoch); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.RehashPassword(t.Context(), ada.ID, "hash", "old password, stronger"); err != nil {
+			t.Fatal(err)
+		}
+		if u, err := s.UserByID(t.Context(), ada.ID); u.PasswordHash != "new password" || err != nil {
+			t.Errorf("hash %q, %v", u.PasswordHash, err)
+		}
+	})
+}
+
+func TestTransactRollsBack(t *testing.T) {
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		s := openStore(t, database(t))
+		cause := errors.New("no")
+		err := s.Transact(t.Context(), func(tx *sql.Tx) error {
+			if _, err := s.nextUserID(t.Context(), tx); err != nil {
+				return err
+			}
+			return cause
+		})
+		if !errors.Is(err, cause) {
+			t.Error(err)
+		}
+		if u := addUser(t, s, "ada"); u.ID != 1 {
+			t.Errorf("id %d: the counter was not rolled back", u.ID)
+		}
+	})
+}
+
+func TestClosedStoreIsUnavailable(t *testing.T) {
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		s := openStore(t, database(t))
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		ctx := t.Context()
+		for name, call := range map[string]func() error{
+			"read":     func() error { _, err := s.UserByName(ctx, "ada"); return err },
+			"write":    func() error { return s.EnableUser(ctx, 1) },
+			"transact": func() error { return s.DisableUser(ctx, 1, epoch) },
+			"create":   func() error { _, err := s.CreateUser(ctx, User{Username: "x"}); return err },
+			"session":  func() error { _, _, err := s.SessionWithUser(ctx, "x"); return err },
+			"ready":    func() error { return s.Ready(ctx) },
+			"list": func() error {
+				for _, err := range s.Users(ctx) {
+					return err
+				}
+				return nil
+			},
+		} {
+			if err := call(); !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrNotFound) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+func TestOpenAgainAndTogether(t *testing.T) {
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		url := database(t)
+		var wg sync.WaitGroup
+		for range 6 {
+			wg.Go(func() {
+				s, err := Open(t.Context(), url)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := s.Empty(context.WithoutCancel(t.Context())); err != nil {
+					t.Error(err)
+				}
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+func BenchmarkSessionWithUser(b *testing.B) {
+	s, err := Open(b.Context(), "sqlite:"+filepath.Join(b.TempDir(), "sherpa.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	u, err := s.CreateUser(b.Context(), User{Username: "ada", PasswordHash: "h", CreatedAt: epoch, PasswordChangedAt: epoch})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := s.CreateSession(b.Context(), u, testSession("x", u.ID)); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, _, err := s.SessionWithUser(b.Context(), "x"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func TestPurge(t *testing.T) {
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		s := openStore(t, database(t))
+		ctx := t.Context()
+		ada := addUser(t, s, "ada")
+		for i := range 25 {
+			addSession(t, s, fmt.Sprint("old", i), ada.ID)
+		}
+		now := epoch.Add(4*week + time.Hour) // three weeks after the old ones ran out
+		fresh := testSession("fresh", ada.ID)
+		fresh.CreatedAt, fresh.IdleEndsAt = now, now.Add(week)
+		recent := testSession("ended lately", ada.ID)
+		recent.IdleEndsAt = now.Add(-time.Hour)
+		for _, session := range []Session{fresh, recent} {
+			if err := s.CreateSession(ctx, ada, session); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, at := range []time.Time{epoch, now} {
+			attempt := LoginAttempt{
+				NameKey: at.String(), NameAddressKey: at.String(), AddressKey: at.String(), At: at, Interval: time.Second, Burst: 2,
+			}
+			if wait, err := s.CountLogin(ctx, attempt); wait != 0 || err != nil {
+				t.Fatal(wait, err)
+			}
+			if _, err := s.EndSession(ctx, ada.ID, map[bool]string{true: "old0", false: "ended lately"}[at.Equal(epoch)], EndedByLogout, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		const age = `UPDATE revocations SET revoked_at = revoked_at - 600001 WHERE session_id = 'old0'`
+		if _, err := s.write.ExecContext(ctx, age); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.ForgiveLogin(ctx, LoginAttempt{NameKey: "x", NameAddressKey: "long ago", At: now.Add(-100 * 24 * time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+
+		steps := 0
+		for more := true; more; steps++ {
+			var err error
+			if more, err = s.Purge(ctx, now, week, 10); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if steps != 3 {
+			t.Errorf("%d batches of 10 for 25 rows", steps)
+		}
+		got := map[string]int{}
+		for _, table := range []string{"sessions", "revocations", "login_failures", "login_rates", "known_addresses", "users"} {
+			var n int
+			if err := s.read.QueryRowContext(ctx, "SELECT count(*) FROM "+table).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			got[table] = n
+		}
+		want := map[string]int{"sessions": 2, "revocations": 1, "login_failures": 1, "login_rates": 1, "known_addresses": 0, "users": 1}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestRotationAndEndDoNotBothWin(t *testing.T) {
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		s := openStore(t, database(t))
+		ada := addUser(t, s, "ada")
+		addSession(t, s, "x", ada.ID)
+		rotation := Rotation{SessionID: "x", FromCount: 0, Hash: "hash 1", At: epoch, IdleEndsAt: epoch.Add(week)}
+		for i, want := range []bool{true, false} {
+			if ok, err := s.RotateSession(t.Context(), rotation); ok != want || err != nil {
+				t.Errorf("rotation %d from the same count: %v %v", i, ok, err)
+			}
+		}
+		if ended, err := s.EndSession(t.Context(), ada.ID+1, "x", EndedByLogout, epoch); ended || err != nil {
+			t.Errorf("somebody else ended it: %v", err)
+		}
+		for i, want := range []bool{true, false} {
+			if ended, err := s.EndSession(t.Context(), ada.ID, "x", EndedByLogout, epoch); ended != want || err != nil {
+				t.Errorf("end %d: %v %v", i, ended, err)
+			}
+		}
+		rotation.FromCount = 1
+		if ok, err := s.RotateSession(t.Context(), rotation); ok || err != nil {
+			t.Errorf("an ended session was rotated: %v", err)
+		}
+		news, err := s.Revocations(t.Context(), time.Minute) // whatever the clock of who ended it said
+		if len(news) != 1 || news[0].SessionID != "x" || time.Since(news[0].At).Abs() > time.Minute || err != nil {
+			t.Error(news, err)
+		}
+	})
+}

@@ -1,0 +1,230 @@
+package models
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+const (
+	defaultConnections = 10
+	leastConnections   = 2
+	// idleConnection is how long a connection stays that nobody uses: a thousand replicas share one server.
+	idleConnection = 5 * time.Minute
+	// oldConnection makes connections move to where the name of the server points after a failover.
+	oldConnection  = 30 * time.Minute
+	connectTimeout = 3 * time.Second
+)
+
+// serverLimits end on the server what this program no longer waits for, even when its machine is gone: a statement, and
+// a transaction that holds locks. In the URL an operator may choose others.
+func serverLimits() map[string]string {
+	return map[string]string{
+		"statement_timeout":                   "5000", // milliseconds; more than writeWait and readWait
+		"idle_in_transaction_session_timeout": "5000",
+		"application_name":                    "sherpa",
+	}
+}
+
+// postgresEngine: the database may be shared with other programs that use goose, so the table of versions is named
+// after this one. statement_timestamp() holds still during a statement, so that an index can be used.
+func postgresEngine() engine {
+	return engine{
+		name: "PostgreSQL", dialect: goose.DialectPostgres, versionTable: "sherpa_db_version",
+		clock:     `CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS BIGINT)`,
+		keepRows:  ` FOR SHARE`,
+		unlimited: `SELECT set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)`,
+		snapshot:  sql.LevelRepeatableRead,
+		version:   `SHOW server_version`,
+		size:      `SELECT CAST(sum(pg_total_relation_size(c.oid)) AS BIGINT) FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace AND c.relname IN (` + quotedTables() + `)`,
+		cut:       connectionLost, undone: transactionUndone, impossible: impossibleText,
+	}
+}
+
+// SQLSTATE codes (PostgreSQL manual, appendix A).
+const (
+	serializationFailure = "40001"
+	deadlockDetected     = "40P01"
+	untranslatable       = "22021" // such as a NUL in a text
+	foreignKeyViolation  = "23503"
+	readOnlyTransaction  = "25006"
+	connectionException  = "08"
+	operatorIntervention = "57P" // shut down, crashed, starting
+)
+
+func sqlState(err error) string {
+	var failure *pgconn.PgError
+	if errors.As(err, &failure) {
+		return failure.Code
+	}
+	return ""
+}
+
+func transactionUndone(err error) bool {
+	state := sqlState(err)
+	return state == serializationFailure || state == deadlockDetected
+}
+
+func impossibleText(err error) bool { return sqlState(err) == untranslatable }
+
+func connectionLost(err error) bool {
+	var network *net.OpError
+	var refused *pgconn.ConnectError
+	state := sqlState(err)
+	return strings.HasPrefix(state, connectionException) || strings.HasPrefix(state, operatorIntervention) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.As(err, &network) && !network.Timeout() || errors.As(err, &refused)
+}
+
+// parsePostgres reads the URL. pool_max_conns in it is the most connections of this process, as pgx's own pool has it.
+func parsePostgres(text string) (postgres, error) {
+	parsed, err := url.Parse(text)
+	if err != nil { // not shown: it may quote a password
+		return postgres{}, errors.New("it is not a URL such as postgres://USER:PASSWORD@HOST:5432/NAME?sslmode=verify-full; write special characters in the password as %XX")
+	}
+	query := parsed.Query()
+	p := postgres{connections: defaultConnections}
+	if text := query.Get("pool_max_conns"); text != "" {
+		if p.connections, err = strconv.Atoi(text); err != nil || p.connections < leastConnections {
+			return postgres{}, fmt.Errorf("pool_max_conns=%q is not a number from %d on", text, leastConnections)
+		}
+		query.Del("pool_max_conns")
+		parsed.RawQuery = query.Encode()
+	}
+	if p.config, err = pgx.ParseConfig(parsed.String()); err != nil {
+		return postgres{}, explainConfig(err)
+	}
+	if err := refuseSilentPlaintext(p.config, query); err != nil {
+		return postgres{}, err
+	}
+	if !query.Has("connect_timeout") {
+		p.config.ConnectTimeout = connectTimeout
+	}
+	p.limit()
+	return p, nil
+}
+
+// postgres is what a URL says.
+type postgres struct {
+	config      *pgx.ConnConfig
+	connections int
+}
+
+// explainConfig leaves out the URL, which the driver's message begins with.
+func explainConfig(err error) error {
+	if cause := errors.Unwrap(err); cause != nil {
+		return cause
+	}
+	return errors.New("it is not a PostgreSQL URL")
+}
+
+// refuseSilentPlaintext: without sslmode the driver falls back to plain text when the server, or somebody on the way,
+// says that it has no TLS. On a network that must be the operator's word.
+func refuseSilentPlaintext(config *pgx.ConnConfig, query url.Values) error {
+	if query.Has("sslmode") || query.Has("ssl") {
+		return nil
+	}
+	hosts := []string{config.Host}
+	for _, other := range config.Fallbacks {
+		hosts = append(hosts, other.Host)
+	}
+	for _, host := range hosts {
+		if !onThisMachine(host) {
+			return fmt.Errorf("say how the connection to %s is protected: add ?sslmode=verify-full, or sslmode=disable on a network that you trust", host)
+		}
+	}
+	return nil
+}
+
+func onThisMachine(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || err == nil && addr.IsLoopback()
+}
+
+// limit sets what the URL leaves open.
+func (p postgres) limit() {
+	for name, value := range serverLimits() {
+		if _, chosen := p.config.RuntimeParams[name]; !chosen {
+			p.config.RuntimeParams[name] = value
+		}
+	}
+	drop := p.config.OnPgError
+	p.config.OnPgError = func(conn *pgconn.PgConn, failure *pgconn.PgError) bool {
+		// A server that became a standby refuses changes for ever: leave it, and look for the new primary.
+		return failure.Code != readOnlyTransaction && drop(conn, failure)
+	}
+}
+
+// name is the URL without password and parameters.
+func (p postgres) name() string {
+	host := net.JoinHostPort(p.config.Host, strconv.Itoa(int(p.config.Port)))
+	return (&url.URL{Scheme: "postgres", User: url.User(p.config.User), Host: host, Path: "/" + p.config.Database}).String()
+}
+
+func connectPostgres(ctx context.Context, text string, create bool) (*Store, error) {
+	p, err := parsePostgres(text)
+	if err != nil {
+		return nil, fmt.Errorf("database URL: %w", err)
+	}
+	readers := p.connections / 2
+	s := &Store{engine: postgresEngine(), name: p.name(), read: p.pool(readers), write: p.pool(p.connections - readers)}
+	if err := s.inspectPostgres(ctx, create); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database %s: %w", s.name, err), s.Close())
+	}
+	return s, nil
+}
+
+func (p postgres) pool(size int) *sql.DB {
+	db := stdlib.OpenDB(*p.config)
+	db.SetMaxOpenConns(size)
+	db.SetMaxIdleConns(size)
+	db.SetConnMaxIdleTime(idleConnection)
+	db.SetConnMaxLifetime(oldConnection)
+	return db
+}
+
+// inspectPostgres protects the tables of another program, and the database of a newer Sherpa.
+func (s *Store) inspectPostgres(ctx context.Context, create bool) error {
+	var ours, users bool
+	err := s.read.QueryRowContext(ctx, `SELECT to_regclass($1) IS NOT NULL, to_regclass('users') IS NOT NULL`,
+		s.engine.versionTable).Scan(&ours, &users)
+	switch {
+	case err != nil:
+		return err
+	case !ours && users:
+		return errors.New("it has a table users of another program; give Sherpa a database of its own")
+	case !ours && !create:
+		return fmt.Errorf("%w of Sherpa's", ErrNoDatabase)
+	case !ours:
+		return nil
+	}
+	return refuseNewer(ctx, s.read, s.engine.versionTable)
+}
+
+// migrationPool has no limits, and a lock that lets one of several replicas do the work.
+func (p postgres) migrationPool() (*sql.DB, goose.ProviderOption, error) {
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 600)) // tries each second for ten minutes
+	if err != nil {
+		return nil, nil, fmt.Errorf("migration lock: %w", err)
+	}
+	for name := range serverLimits() {
+		if name != "application_name" {
+			p.config.RuntimeParams[name] = "0"
+		}
+	}
+	return stdlib.OpenDB(*p.config), goose.WithSessionLocker(locker), nil
+}
