@@ -1,110 +1,17 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
-
-// process is the program on a folder of its own, as another process.
-type process struct {
-	t       *testing.T
-	address string
-	dir     string
-	command *exec.Cmd
-	log     bytes.Buffer
-}
-
-func startProcess(t *testing.T, dir string) *process {
-	t.Helper()
-	address, err := freeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &process{t: t, address: address, dir: dir}
-	p.start()
-	t.Cleanup(func() { _ = p.command.Process.Kill(); _ = p.command.Wait() })
-	return p
-}
-
-func (p *process) start() {
-	p.t.Helper()
-	p.command = exec.CommandContext(p.t.Context(), os.Args[0])
-	p.command.Dir = p.dir
-	p.command.Stdout, p.command.Stderr = &p.log, &p.log
-	p.command.Env = append(os.Environ(), asProgram+"=1", "SHERPA_LISTEN="+p.address, "SHERPA_TRUSTED_PROXIES=127.0.0.1")
-	if err := p.command.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-	waitUntilReady(p.t, "http://"+p.address)
-}
-
-func (p *process) kill() {
-	p.t.Helper()
-	if err := p.command.Process.Kill(); err != nil {
-		p.t.Fatal(err)
-	}
-	_ = p.command.Wait() // "signal: killed"
-}
-
-// reply is what came back.
-type reply struct {
-	status  int
-	Access  string `json:"access_token"`
-	Refresh string `json:"refresh_token"`
-	Code    string `json:"code"`
-	Reason  string `json:"reason"`
-}
-
-var errNoAnswer = errors.New("no answer")
-
-// ask sends a request from an address of its own, so that nobody is throttled.
-func (p *process) ask(method, path, body, token string) (reply, error) {
-	request, err := http.NewRequestWithContext(p.t.Context(), method, "http://"+p.address+path, strings.NewReader(body))
-	if err != nil {
-		return reply{}, err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("X-Forwarded-For", fmt.Sprintf("10.%d.%d.%d", rand.N(256), rand.N(256), rand.N(256)))
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	response, err := http.DefaultTransport.RoundTrip(request)
-	if err != nil {
-		return reply{}, errors.Join(errNoAnswer, err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return reply{}, errors.Join(errNoAnswer, err)
-	}
-	r := reply{status: response.StatusCode}
-	if len(text) > 0 {
-		err = json.Unmarshal(text, &r)
-	}
-	return r, err
-}
-
-func (p *process) login() (reply, error) {
-	return p.ask("POST", "/auth", `{"username":"sherpa","password":"everest"}`, "")
-}
-
-func (p *process) refresh(token string) (reply, error) {
-	return p.ask("POST", "/auth/refresh", `{"refresh_token":"`+token+`"}`, "")
-}
 
 // promise is what the server has acknowledged to one client.
 type promise struct {

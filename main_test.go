@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"sherpa/internal/pgtest"
 )
 
 // asProgram makes the test binary be the program: for a test that needs its process id.
@@ -26,8 +28,13 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	testscript.Main(m, map[string]func(){"sherpa": main})
+	testscript.Main(sharedServer{m}, map[string]func(){"sherpa": main})
 }
+
+// sharedServer stops the PostgreSQL server that the tests have shared.
+type sharedServer struct{ m *testing.M }
+
+func (s sharedServer) Run() int { return pgtest.Main(s.m) }
 
 // TestScripts runs the program as its users do; each file of testdata/script is one story.
 func TestScripts(t *testing.T) {

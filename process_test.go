@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// process is the program on a folder of its own, as another process.
+type process struct {
+	t       *testing.T
+	address string
+	dir     string
+	env     []string // more settings, which may be changed before a start
+	command *exec.Cmd
+	log     lockedBuffer
+}
+
+// lockedBuffer may be read while the process writes.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// startProcess starts the program in a folder, with more settings such as "SHERPA_ACCESS_TTL=1m", and waits until it
+// answers.
+func startProcess(t *testing.T, dir string, env ...string) *process {
+	t.Helper()
+	address, err := freeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{t: t, address: address, dir: dir, env: env}
+	p.start()
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("log of %s:\n%s", p.address, p.log.String())
+		}
+	})
+	return p
+}
+
+// startReplica starts the program on a PostgreSQL database, with the keys that all replicas of these tests share.
+func startReplica(t *testing.T, url string, env ...string) *process {
+	t.Helper()
+	return startProcess(t, t.TempDir(), append([]string{"SHERPA_DATABASE_URL=" + url, "SHERPA_SECRET_KEY=" + testKey}, env...)...)
+}
+
+const testKey = "kQ7fW2mZx9Lr4TbV8nYc1JdH6sGp3EuA"
+
+func (p *process) start() {
+	p.t.Helper()
+	p.command = exec.CommandContext(p.t.Context(), os.Args[0])
+	p.command.Dir = p.dir
+	p.command.Stdout, p.command.Stderr = &p.log, &p.log
+	p.command.Env = append(os.Environ(), asProgram+"=1", "SHERPA_LISTEN="+p.address, "SHERPA_TRUSTED_PROXIES=127.0.0.1")
+	p.command.Env = append(p.command.Env, p.env...)
+	if err := p.command.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	waitUntilReady(p.t, "http://"+p.address)
+}
+
+// kill is kill -9; the process may be dead already.
+func (p *process) kill() {
+	_ = p.command.Process.Kill()
+	_ = p.command.Wait() // "signal: killed"
+}
+
+// stop is SIGTERM, and waits for the end.
+func (p *process) stop() error {
+	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	return p.command.Wait()
+}
+
+// reply is what came back.
+type reply struct {
+	status  int
+	header  http.Header
+	Access  string `json:"access_token"`
+	Refresh string `json:"refresh_token"`
+	Code    string `json:"code"`
+	Reason  string `json:"reason"`
+}
+
+var errNoAnswer = errors.New("no answer")
+
+// ask sends a request from an address of its own, so that nobody is throttled.
+func (p *process) ask(method, path, body, token string) (reply, error) {
+	request, err := http.NewRequestWithContext(p.t.Context(), method, "http://"+p.address+path, strings.NewReader(body))
+	if err != nil {
+		return reply{}, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("X-Forwarded-For", fmt.Sprintf("10.%d.%d.%d", rand.N(256), rand.N(256), rand.N(256)))
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		return reply{}, errors.Join(errNoAnswer, err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return reply{}, errors.Join(errNoAnswer, err)
+	}
+	r := reply{status: response.StatusCode, header: response.Header}
+	if len(text) > 0 {
+		err = json.Unmarshal(text, &r)
+	}
+	return r, err
+}
+
+func (p *process) login() (reply, error) {
+	return p.ask("POST", "/auth", `{"username":"sherpa","password":"everest"}`, "")
+}
+
+func (p *process) refresh(token string) (reply, error) {
+	return p.ask("POST", "/auth/refresh", `{"refresh_token":"`+token+`"}`, "")
+}
