@@ -1,6 +1,6 @@
 // Command sherpa secures an API with JSON Web Tokens: log in at POST /auth, then reach the protected resources.
 //
-// "sherpa" alone serves; the other commands manage users and keys. "sherpa --help" is the reference of all settings.
+// "sherpa" alone serves; the other commands manage users, sessions, keys and the database. "sherpa --help" is the reference of all settings.
 package main
 
 import (
@@ -41,6 +41,7 @@ type commandLine struct {
 	User        userCommands       `cmd:"" help:"Manage the users in the database."`
 	Session     sessionCommands    `cmd:"" help:"See and end the sessions of users."`
 	Token       tokenCommands      `cmd:"" help:"Look into access tokens."`
+	DB          dbCommands         `cmd:"" name:"db" help:"Look at the database, back it up, move it."`
 	Key         keyCommands        `cmd:"" help:"Manage signing keys."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask the server on this machine whether it runs; for a container's health check."`
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -71,13 +72,19 @@ func startReplica(t *testing.T, url string, env ...string) *process {
 
 const testKey = "kQ7fW2mZx9Lr4TbV8nYc1JdH6sGp3EuA"
 
+// program is a command line of the program with the settings of the process.
+func (p *process) program(ctx context.Context, args ...string) *exec.Cmd {
+	c := exec.CommandContext(ctx, os.Args[0], args...)
+	c.Dir = p.dir
+	c.Env = append(os.Environ(), asProgram+"=1", "SHERPA_LISTEN="+p.address, "SHERPA_TRUSTED_PROXIES=127.0.0.1")
+	c.Env = append(c.Env, p.env...)
+	return c
+}
+
 func (p *process) start() {
 	p.t.Helper()
-	p.command = exec.CommandContext(p.t.Context(), os.Args[0])
-	p.command.Dir = p.dir
+	p.command = p.program(p.t.Context())
 	p.command.Stdout, p.command.Stderr = &p.log, &p.log
-	p.command.Env = append(os.Environ(), asProgram+"=1", "SHERPA_LISTEN="+p.address, "SHERPA_TRUSTED_PROXIES=127.0.0.1")
-	p.command.Env = append(p.command.Env, p.env...)
 	if err := p.command.Start(); err != nil {
 		p.t.Fatal(err)
 	}

@@ -92,7 +92,7 @@ func retryMigration(ctx context.Context, migrate func() error) error {
 }
 
 // schemaVersion fails also when there is no schema yet.
-func schemaVersion(ctx context.Context, db *sql.DB, table string) (int64, error) {
+func schemaVersion(ctx context.Context, db queryer, table string) (int64, error) {
 	var version sql.NullInt64
 	err := db.QueryRowContext(ctx, `SELECT max(version_id) FROM `+table).Scan(&version)
 	return version.Int64, err

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"sherpa/internal/pgtest"
+)
+
+// command runs the program in a folder and returns what it printed.
+func command(t *testing.T, p *process, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	c := p.program(t.Context(), args...)
+	var out, faults bytes.Buffer
+	c.Stdout, c.Stderr = &out, &faults
+	err = c.Run()
+	return out.String(), faults.String(), err
+}
+
+// TestMoveToPostgresAndBack moves a server with a live session from SQLite to PostgreSQL and back: nobody logs in again.
+func TestMoveToPostgresAndBack(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	p := startProcess(t, t.TempDir())
+	session, err := p.login()
+	if err != nil {
+		t.Fatal(err)
+	}
+	homes := []struct{ name, url, copyTo string }{
+		{"PostgreSQL", url, url},
+		{"SQLite again", "sqlite:back/sherpa.db", "sqlite:back/sherpa.db"},
+	}
+	for _, home := range homes {
+		if err := p.stop(); err != nil {
+			t.Fatal(err)
+		}
+		out, faults, err := command(t, p, "db", "copy", "--to", home.copyTo)
+		if err != nil || !strings.Contains(out, "sessions") || faults != "" {
+			t.Fatal(out, faults, err)
+		}
+		p.env = []string{"SHERPA_DATABASE_URL=" + home.url, "SHERPA_SECRET_KEY_FILE=data/secret.key"}
+		p.start()
+		if r, err := p.ask("GET", "/mountain/k2", "", session.Access); err != nil || r.status != 200 {
+			t.Fatalf("%s: the access token: %+v, %v", home.name, r, err)
+		}
+		if session, err = p.refresh(session.Refresh); err != nil || session.status != 200 {
+			t.Fatalf("%s: the refresh token: %+v, %v", home.name, session, err)
+		}
+		if out, faults, err := command(t, p, "db", "status"); err != nil || !strings.Contains(out, strings.Fields(home.name)[0]) || strings.Contains(out, "password") {
+			t.Errorf("%s: %s %s %v", home.name, out, faults, err)
+		}
+	}
+	if r, err := p.ask("POST", "/auth/logout", "", session.Access); err != nil || r.status != 204 {
+		t.Errorf("logout: %+v, %v", r, err)
+	}
+}
+
+func TestProgressBar(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	bar := progressBar{out: &out, shown: true}
+	bar.show("users", 0, 0)
+	bar.show("sessions", 500, 2000)
+	bar.clear()
+	if got, want := out.String(), "\r\x1b[Ksessions        [#######.......................]  25 %  500 of 2000\r\x1b[K"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

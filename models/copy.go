@@ -1,0 +1,154 @@
+package models
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// TableRows says how many rows a table has.
+type TableRows struct {
+	Table string `json:"table"`
+	Rows  int64  `json:"rows"`
+}
+
+// copyBatch is how many rows one statement inserts: SQLite takes 32766 parameters in one, PostgreSQL 65535.
+const copyBatch = 500
+
+// Copy copies everything from the database at one URL into the one at another, which is created when it does not exist
+// and must hold nothing, and returns what it copied. It reads one state of the source, writes in one transaction, and
+// checks the counts at its end; after any error the target is as empty as before. It calls progress from time to time.
+func Copy(ctx context.Context, from, to string, progress func(table string, done, total int64)) (copied []TableRows, err error) {
+	source, err := OpenUnchanged(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, source.Close()) }()
+	if !source.upToDate(ctx) {
+		return nil, fmt.Errorf("%s has the schema of another version of sherpa: start this version on it once", source.name)
+	}
+	target, err := Open(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, target.Close()) }()
+	read, err := source.snapshot(ctx)
+	if err != nil {
+		return nil, source.fail("read "+source.name, err)
+	}
+	defer read.Rollback() //nolint:errcheck // it has changed nothing
+	return copyInto(ctx, target, read, progress)
+}
+
+// copyInto has no time limit, unlike Transact, and is not repeated: it takes as long as there are rows.
+func copyInto(ctx context.Context, target *Store, source *sql.Tx, progress func(string, int64, int64)) (copied []TableRows, err error) {
+	tx, err := target.write.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, target.fail("begin", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
+	if err := target.lift(ctx, tx); err != nil {
+		return nil, target.fail("begin", err)
+	}
+	if err := refuseRows(ctx, tx, target.name); err != nil {
+		return nil, err
+	}
+	for _, t := range tables() {
+		rows, err := copyTable(ctx, t, source, tx, progress)
+		if err != nil {
+			return nil, fmt.Errorf("copy %s: %w", t.name, err)
+		}
+		copied = append(copied, TableRows{t.name, rows})
+	}
+	return copied, target.fail("commit", tx.Commit())
+}
+
+func refuseRows(ctx context.Context, tx *sql.Tx, name string) error {
+	for _, t := range tables() {
+		var some bool
+		if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM `+t.name+`)`).Scan(&some); err != nil {
+			return fmt.Errorf("look into %s: %w", name, err)
+		}
+		if some {
+			return fmt.Errorf("%s is not empty (it has rows in %s); nothing was copied", name, t.name)
+		}
+	}
+	return nil
+}
+
+func countRows(ctx context.Context, db queryer, t table) (n int64, err error) {
+	err = db.QueryRowContext(ctx, `SELECT count(*) FROM `+t.name).Scan(&n)
+	return n, err
+}
+
+func copyTable(ctx context.Context, t table, source, target *sql.Tx, progress func(string, int64, int64)) (int64, error) {
+	total, err := countRows(ctx, source, t)
+	if err != nil {
+		return 0, err
+	}
+	done := int64(0)
+	var batch []any
+	flush := func() error {
+		rows := len(batch) / t.width()
+		if rows == 0 {
+			return nil
+		}
+		_, err := target.ExecContext(ctx, t.insert(rows), batch...)
+		batch, done = batch[:0], done+int64(rows)
+		progress(t.name, done, total)
+		return err
+	}
+	for row, err := range each(ctx, source, t.scan, `SELECT `+t.columns+` FROM `+t.name) {
+		if err != nil {
+			return 0, err
+		}
+		if batch = append(batch, row...); len(batch) == copyBatch*t.width() {
+			if err := flush(); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return 0, err
+	}
+	return total, checkCount(ctx, t, target, total)
+}
+
+func checkCount(ctx context.Context, t table, target *sql.Tx, want int64) error {
+	got, err := countRows(ctx, target, t)
+	if err == nil && got != want {
+		return fmt.Errorf("%d rows arrived, but there are %d", got, want)
+	}
+	return err
+}
+
+// scan reads the columns as the driver has them, numbers and texts, which both engines take.
+func (t table) scan(row scanner) ([]any, error) {
+	values, places := make([]any, t.width()), make([]any, t.width())
+	for i := range values {
+		places[i] = &values[i]
+	}
+	err := row.Scan(places...)
+	return values, err
+}
+
+// insert is the statement for so many rows.
+func (t table) insert(rows int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `INSERT INTO %s (%s) VALUES `, t.name, t.columns)
+	for i := range rows * t.width() {
+		switch {
+		case i == 0:
+			b.WriteByte('(')
+		case i%t.width() == 0:
+			b.WriteString("), (")
+		default:
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "$%d", i+1)
+	}
+	b.WriteByte(')')
+	return b.String()
+}

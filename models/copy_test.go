@@ -1,0 +1,302 @@
+package models
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sherpa/internal/pgtest"
+)
+
+// fixture fills every table, with NULLs and without, in more rows than one statement inserts.
+func fixture(t *testing.T, url string) {
+	t.Helper()
+	s := openStore(t, url)
+	ctx := t.Context()
+	for i := range 600 {
+		u := addUser(t, s, fmt.Sprint("ada 🏔 ", i), "admin", "guide")
+		addSession(t, s, fmt.Sprint("s", i), u.ID)
+		switch i % 4 {
+		case 0:
+			if err := s.DisableUser(ctx, u.ID, epoch.Add(time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+		case 1:
+			if _, err := s.RotateSession(ctx, Rotation{SessionID: fmt.Sprint("s", i), Hash: "x", At: epoch, IdleEndsAt: epoch.Add(week)}); err != nil {
+				t.Fatal(err)
+			}
+		case 2:
+			if i > 500 {
+				if err := s.DeleteUser(ctx, u.ID, epoch); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	attempt := LoginAttempt{NameKey: "n", NameAddressKey: "na", AddressKey: "a", At: epoch, Interval: time.Second, Burst: 9}
+	if wait, err := s.CountLogin(ctx, attempt); wait != 0 || err != nil {
+		t.Fatal(wait, err)
+	}
+	attempt.NameKey = "other"
+	if err := s.ForgiveLogin(ctx, attempt); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// dump is every row of every table as text.
+func dump(t *testing.T, url string) map[string][]string {
+	t.Helper()
+	s := openStore(t, url)
+	all := map[string][]string{}
+	for _, table := range tables() {
+		for row, err := range each(t.Context(), s.read, table.scan, `SELECT `+table.columns+` FROM `+table.name) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[table.name] = append(all[table.name], fmt.Sprintf("%T %v", row[len(row)-1], row))
+		}
+		slices.Sort(all[table.name])
+	}
+	return all
+}
+
+func TestCopy(t *testing.T) {
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		from := database(t)
+		fixture(t, from)
+		want := dump(t, from)
+		for name, to := range map[string]string{
+			"to SQLite": "sqlite:" + filepath.Join(t.TempDir(), "new", "copy.db"), "to PostgreSQL": pgtest.Database(t),
+		} {
+			var last [2]int64
+			copied, err := Copy(t.Context(), from, to, func(table string, done, total int64) {
+				if table == "sessions" {
+					last = [2]int64{done, total}
+				}
+			})
+			if err != nil {
+				t.Fatal(name, err)
+			}
+			if diff := cmp.Diff(want, dump(t, to)); diff != "" {
+				t.Error(name, diff)
+			}
+			for _, rows := range copied {
+				if n := int64(len(want[rows.Table])); rows.Rows != n || n == 0 {
+					t.Errorf("%s: %d rows of %s, want %d", name, rows.Rows, rows.Table, n)
+				}
+			}
+			if sessions := int64(len(want["sessions"])); last != [2]int64{sessions, sessions} {
+				t.Errorf("%s: progress ended at %v", name, last)
+			}
+			if _, err := Copy(t.Context(), from, to, noProgress); err == nil || !strings.Contains(err.Error(), "is not empty") {
+				t.Errorf("%s, a second time: %v", name, err)
+			}
+			if u, err := openStore(t, to).CreateUser(t.Context(), User{Username: "next", PasswordHash: "h"}); u.ID != 601 || err != nil {
+				t.Errorf("%s: the next user has the id %d, %v", name, u.ID, err)
+			}
+		}
+	})
+}
+
+func noProgress(string, int64, int64) {}
+
+func TestCopyOntoItself(t *testing.T) {
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		url := database(t)
+		fixture(t, url)
+		want := dump(t, url)
+		if _, err := Copy(t.Context(), url, url, noProgress); err == nil {
+			t.Error("no error")
+		}
+		if diff := cmp.Diff(want, dump(t, url)); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestCopyThatFailsLeavesNothing(t *testing.T) {
+	from := "sqlite:" + filepath.Join(t.TempDir(), "from.db")
+	fixture(t, from)
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		refuseOne := map[string][]string{
+			"sqlite": {`CREATE TRIGGER lose BEFORE INSERT ON sessions WHEN NEW.id = 's7' BEGIN SELECT RAISE(IGNORE); END`},
+			"postgr": {`CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF NEW.id = ''s7'' THEN RETURN NULL; END IF; RETURN NEW; END'`,
+				`CREATE TRIGGER lose BEFORE INSERT ON sessions FOR EACH ROW EXECUTE FUNCTION lose()`},
+		}
+		t.Run("a row is lost", func(t *testing.T) {
+			to := database(t)
+			s := openStore(t, to)
+			for _, statement := range refuseOne[to[:6]] {
+				if _, err := s.write.ExecContext(t.Context(), statement); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err := Copy(t.Context(), from, to, noProgress)
+			if err == nil || !regexp.MustCompile(`copy sessions: \d+ rows arrived, but there are \d+`).MatchString(err.Error()) {
+				t.Error(err)
+			}
+			wantEmpty(t, to)
+		})
+		t.Run("interrupted", func(t *testing.T) {
+			to := database(t)
+			_ = openStore(t, to)
+			ctx, cancel := context.WithCancel(t.Context())
+			_, err := Copy(ctx, from, to, func(table string, _, _ int64) {
+				if table == "sessions" {
+					cancel()
+				}
+			})
+			if !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+			wantEmpty(t, to)
+		})
+		t.Run("no source", func(t *testing.T) {
+			to := database(t)
+			if _, err := Copy(t.Context(), database(t), to, noProgress); !errors.Is(err, ErrNoDatabase) {
+				t.Error(err)
+			}
+		})
+		t.Run("source of another version", func(t *testing.T) {
+			old := database(t)
+			s := openStore(t, old)
+			if _, err := s.write.ExecContext(t.Context(), `DELETE FROM `+s.engine.versionTable+` WHERE version_id > 0`); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Copy(t.Context(), old, database(t), noProgress); err == nil || !strings.Contains(err.Error(), "another version of sherpa") {
+				t.Error(err)
+			}
+		})
+	})
+}
+
+func wantEmpty(t *testing.T, url string) {
+	t.Helper()
+	if rows := dump(t, url); len(rows) != 0 {
+		t.Errorf("%d tables have rows", len(rows))
+	}
+}
+
+// TestTablesAreAll: a column or table that a migration adds must be copied as well.
+func TestTablesAreAll(t *testing.T) {
+	queries := map[string]string{
+		"sqlite": `SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'`,
+		"postgr": `SELECT CAST(table_name AS TEXT), CAST(column_name AS TEXT) FROM information_schema.columns WHERE table_schema = current_schema()`,
+	}
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		url := database(t)
+		s := openStore(t, url)
+		got, want := map[string][]string{}, map[string][]string{}
+		for _, table := range tables() {
+			want[table.name] = strings.Split(table.columns, ", ")
+			slices.Sort(want[table.name])
+		}
+		pair := func(row scanner) (p [2]string, err error) { err = row.Scan(&p[0], &p[1]); return p, err }
+		for p, err := range each(t.Context(), s.read, pair, queries[url[:6]]) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p[0] != s.engine.versionTable {
+				got[p[0]] = append(got[p[0]], p[1])
+				slices.Sort(got[p[0]])
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestStatus(t *testing.T) {
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		url := database(t)
+		fixture(t, url)
+		s, err := OpenUnchanged(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		got, err := s.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := map[string]int64{}
+		for _, table := range got.Tables {
+			rows[table.Table] = table.Rows
+		}
+		for table, all := range dump(t, url) {
+			if rows[table] != int64(len(all)) {
+				t.Errorf("%s: %d rows, want %d", table, rows[table], len(all))
+			}
+		}
+		if got.Schema != got.Known || got.Schema == 0 || got.Bytes < 100_000 || got.Bytes > 10_000_000 || got.Database != s.Name() || got.Version == "" {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestBackup(t *testing.T) {
+	t.Parallel()
+	url := "sqlite:" + filepath.Join(t.TempDir(), "sherpa.db")
+	fixture(t, url)
+	s := openStore(t, url)
+	path := filepath.Join(t.TempDir(), "backup.db")
+	stop := make(chan struct{})
+	wrote := make(chan int)
+	go func() { // a server that goes on writing
+		n := 0
+		for ; ; n++ {
+			select {
+			case <-stop:
+				wrote <- n
+				return
+			default:
+				if _, err := s.CreateUser(t.Context(), User{Username: fmt.Sprint("late", n), PasswordHash: "h"}); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}()
+	size, err := s.Backup(t.Context(), path)
+	close(stop)
+	if n := <-wrote; n == 0 {
+		t.Error("nobody wrote meanwhile")
+	}
+	info, statErr := os.Stat(path)
+	if err != nil || statErr != nil || size != info.Size() || info.Mode().Perm() != 0o600 {
+		t.Fatal(size, info, err, statErr)
+	}
+	users, counted := dump(t, "sqlite:"+path)["users"], dump(t, "sqlite:"+path)["counters"]
+	if want := fmt.Sprintf("[users %d]", len(users)+25); !strings.HasSuffix(counted[0], want) { // 25 were deleted
+		t.Errorf("the copy is of two moments: %s, want %s", counted[0], want)
+	}
+	if _, err := s.Backup(t.Context(), path); err == nil || !strings.Contains(err.Error(), "exists already") {
+		t.Error(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); len(left) != 0 || err != nil {
+		t.Error(left, err)
+	}
+	if _, err := s.Backup(t.Context(), "/nonexistent/backup.db"); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+func TestBackupOfPostgresIsNotOurs(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, pgtest.Database(t))
+	if _, err := s.Backup(t.Context(), filepath.Join(t.TempDir(), "x")); !errors.Is(err, ErrNoBackup) {
+		t.Error(err)
+	}
+}
