@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"sherpa/handlers"
+	"sherpa/internal/pgtest"
 	"sherpa/models"
 	"sherpa/security"
 )
@@ -80,6 +82,20 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+// onPostgres: SHERPA_TEST_ENGINE=postgres runs the tests of this package on PostgreSQL. They say the same of both.
+func onPostgres() bool { return os.Getenv("SHERPA_TEST_ENGINE") == "postgres" }
+
+// testDatabase is the URL of a new database.
+func testDatabase(t testing.TB) string {
+	t.Helper()
+	if onPostgres() {
+		return pgtest.Database(t)
+	}
+	return "sqlite:" + filepath.Join(t.TempDir(), "sherpa.db")
+}
+
 func cheapHash() security.HashParams { return security.HashParams{MemoryKiB: 64, Time: 1, Threads: 1} }
 
 func newServer(t testing.TB, change ...func(*handlers.Config)) *server {
@@ -91,7 +107,7 @@ func newServer(t testing.TB, change ...func(*handlers.Config)) *server {
 func newServerWith(t testing.TB, more []handlers.TestRoute, change ...func(*handlers.Config)) *server {
 	t.Helper()
 	s := &server{t: t, clock: &clock{now: time.Now().Truncate(time.Second)}, log: &lockedBuffer{}}
-	store, err := models.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "sherpa.db"))
+	store, err := models.Open(t.Context(), testDatabase(t))
 	if err != nil {
 		t.Fatal(err)
 	}
