@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -204,7 +205,7 @@ func (s *Store) inspectPostgres(ctx context.Context, create bool) error {
 		s.engine.versionTable).Scan(&ours, &users)
 	switch {
 	case err != nil:
-		return err
+		return oneLine(err)
 	case !ours && users:
 		return errors.New("it has a table users of another program; give Sherpa a database of its own")
 	case !ours && !create:
@@ -213,6 +214,17 @@ func (s *Store) inspectPostgres(ctx context.Context, create bool) error {
 		return nil
 	}
 	return refuseNewer(ctx, s.read, s.engine.versionTable)
+}
+
+// oneLine is for people: the driver lists each address that it tried on a line of its own, with and without TLS.
+func oneLine(err error) error {
+	var lines []string
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return errors.New(strings.Join(lines, " "))
 }
 
 // migrationPool has no limits, and a lock that lets one of several replicas do the work.
