@@ -106,6 +106,58 @@ func TestAfterAnOutageNothingStaleIsBelieved(t *testing.T) {
 	s.mountain(mine.AccessToken).wantEnded(t, "user_disabled")
 }
 
+// TestNewsThatComeLate: a transaction stamps its news, and others see them when it has committed.
+func TestNewsThatComeLate(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name        string
+		unread      time.Duration // how long the feed could not be read before
+		stampedAgo  time.Duration
+		seenWithin  time.Duration // of polls every half second
+		seenAtFirst bool
+	}{
+		{"at once", 0, 0, 0, true},
+		{"commit took as long as it may", 0, 4 * time.Second, 0, true},
+		{"commit was given up, and was made", 0, 19 * time.Second, 10 * time.Second, false},
+		{"feed could not be read, commit as long as it may", 29 * time.Second, 33 * time.Second, 0, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t)
+			replica := newServerOn(t, s, signingKey)
+			mine := s.open()
+			replica.clock.add(time.Second)
+			replica.poll()
+			replica.mountain(mine.AccessToken)
+			s.clock.add(tt.unread)
+			endLate(t, s, tt.stampedAgo)
+			waited := time.Duration(0)
+			for ; replica.mountain(mine.AccessToken).status == 200; waited += 500 * time.Millisecond {
+				if waited > tt.seenWithin {
+					t.Fatalf("not seen within %v", tt.seenWithin)
+				}
+				s.clock.add(500 * time.Millisecond)
+				replica.poll()
+			}
+			if first := waited <= 500*time.Millisecond; first != tt.seenAtFirst {
+				t.Errorf("seen after %v", waited)
+			}
+		})
+	}
+}
+
+// endLate ends all sessions as a transaction does that commits so long after it stamped its news.
+func endLate(t *testing.T, s *server, stampedAgo time.Duration) {
+	t.Helper()
+	if err := s.store.DisableUser(t.Context(), s.user.ID, s.clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.store.Transact(t.Context(), execute(t, `UPDATE revocations SET revoked_at = revoked_at - $1`, stampedAgo.Milliseconds())); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestServiceThatNeverPolledRemembersNothing(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

@@ -223,27 +223,14 @@ func (s *Store) revoke(ctx context.Context, tx *sql.Tx, sessionIDs []string) err
 	return nil
 }
 
-// Revocation is an entry of the feed from which replicas learn that a session has ended.
-type Revocation struct {
-	SessionID string
-	At        time.Time // by the clock of the database
-}
-
-// Revocations returns the feed's entries of the latest past.
-func (s *Store) Revocations(ctx context.Context, past time.Duration) (all []Revocation, err error) {
-	query := `SELECT session_id, revoked_at FROM revocations WHERE revoked_at >= ` + s.engine.clock + ` - $1`
+// Revocations returns the ids of the sessions that the feed says have ended in the latest past.
+func (s *Store) Revocations(ctx context.Context, past time.Duration) (ended []string, err error) {
+	query := `SELECT session_id FROM revocations WHERE revoked_at >= ` + s.engine.clock + ` - $1`
 	err = s.reading(ctx, func(ctx context.Context) error {
-		all, err = list(ctx, s, s.read, "read revocations", scanRevocation, query, past.Milliseconds())
+		ended, err = list(ctx, s, s.read, "read revocations", scanID, query, past.Milliseconds())
 		return err
 	})
-	return all, err
-}
-
-func scanRevocation(row scanner) (r Revocation, err error) {
-	var at int64
-	err = row.Scan(&r.SessionID, &at)
-	r.At = fromMillis(at)
-	return r, err
+	return ended, err
 }
 
 // feedKeeps is how long the feed has its entries: much longer than any replica looks back.

@@ -17,8 +17,12 @@ import (
 const (
 	// pollInterval bounds how late a replica learns that a session has ended elsewhere.
 	pollInterval = 500 * time.Millisecond
-	// pollOverlap is how far each poll looks back, because a transaction may commit much later than it stamped its news.
-	pollOverlap = 30 * time.Second
+	// lookBack is how much farther than to the previous poll each poll looks: by more than a change takes, from the stamp
+	// of its news to the answer of its commit, before it is called failed.
+	lookBack = 5 * time.Second
+	// farLookBack is for the news of changes that were called failed and were made all the same, every farInterval.
+	farLookBack = 30 * time.Second
+	farInterval = 10 * time.Second
 	// memoryGrace is how long remembered sessions count when the feed cannot be read.
 	memoryGrace = 30 * time.Second
 	// liveTTL bounds what a change that is made around this program, in the database itself, takes to be seen.
@@ -31,7 +35,7 @@ type memory struct {
 	verified *otter.Cache[tokenSum, *Claims]
 	live     *otter.Cache[string, *liveSession]
 	polled   atomic.Pointer[time.Time] // when the feed was last read; nil before
-	seen     map[string]time.Time      // revocations that were carried out; for poll alone
+	farAt    time.Time                 // when it was last read far back; for Poll alone
 	hits     atomic.Int64
 	loads    atomic.Int64
 }
@@ -66,7 +70,7 @@ func newMemory(size int, now func() time.Time) (*memory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("session cache: %w", err)
 	}
-	return &memory{verified: verified, live: live, seen: map[string]time.Time{}}, nil
+	return &memory{verified: verified, live: live}, nil
 }
 
 // remember keeps the claims of a token that was verified, without those that were compared and are not needed again.
@@ -132,27 +136,32 @@ func (s *Service) loadSession(ctx context.Context, id string) (*liveSession, err
 // not be called twice at the same time.
 func (s *Service) Poll(ctx context.Context) error {
 	now := s.Now()
+	past, far := s.memory.window(now)
 	if !s.memory.fresh(now) {
-		s.memory.live.InvalidateAll() // what was missed may be older than the overlap
+		s.memory.live.InvalidateAll() // what was missed may be older than the feed is read back
 	}
-	news, err := s.Store.Revocations(ctx, pollOverlap)
+	ended, err := s.Store.Revocations(ctx, past)
 	if err != nil {
 		return fmt.Errorf("poll revocations: %w", err)
 	}
-	s.memory.carryOut(news)
+	s.memory.forget(ended...)
 	s.memory.polled.Store(&now)
+	if far {
+		s.memory.farAt = now
+	}
 	return nil
 }
 
-func (m *memory) carryOut(news []models.Revocation) {
-	seen := make(map[string]time.Time, len(news))
-	for _, r := range news {
-		if _, done := m.seen[r.SessionID]; !done {
-			m.forget(r.SessionID)
-		}
-		seen[r.SessionID] = r.At
+// window is how far back to read the feed now, and whether that is far.
+func (m *memory) window(now time.Time) (past time.Duration, far bool) {
+	past = lookBack
+	if far = now.Sub(m.farAt) >= farInterval; far {
+		past = farLookBack
 	}
-	m.seen = seen
+	if polled := m.polled.Load(); polled != nil {
+		past += now.Sub(*polled)
+	}
+	return past, far
 }
 
 // Stats are counts since the start, for an operator's eyes.

@@ -1,7 +1,6 @@
 package security
 
 import (
-	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -117,27 +116,6 @@ func TestRevocationOvertakesALoad(t *testing.T) {
 		if _, err := service.session(t.Context(), login.Session.ID, service.Now()); !HasCode(err, SessionEnded) {
 			t.Fatalf("round %d: %v", round, err)
 		}
-	}
-}
-
-func TestPollCarriesOutEachRevocationOnce(t *testing.T) {
-	t.Parallel()
-	memory, err := newMemory(100, time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	news := []models.Revocation{{SessionID: "x", At: time.Now()}}
-	memory.carryOut(news)
-	memory.live.Set("x", &liveSession{})
-	memory.carryOut(news)
-	if _, ok := memory.live.GetIfPresent("x"); !ok {
-		t.Error("a revocation was carried out twice")
-	}
-	for i := range 1000 {
-		memory.carryOut([]models.Revocation{{SessionID: fmt.Sprint(i)}})
-	}
-	if len(memory.seen) != 1 {
-		t.Errorf("%d revocations are kept in mind", len(memory.seen))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/big"
 	"net"
@@ -48,7 +49,8 @@ func victim() error {
 		return err
 	}
 	fmt.Println(running.folder, running.port, stopped.folder, stopped.port)
-	select {}
+	_, err = io.Copy(io.Discard, os.Stdin) // until it is killed, or TestKill is
+	return err
 }
 
 func connect(t testing.TB, url string) *pgx.Conn {
@@ -202,6 +204,9 @@ func TestKill(t *testing.T) {
 	Require(t)
 	victim := exec.CommandContext(t.Context(), os.Args[0])
 	victim.Env = append(os.Environ(), asVictim+"=1")
+	if _, err := victim.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
 	output, err := victim.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
