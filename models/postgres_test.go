@@ -2,10 +2,18 @@ package models
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"database/sql"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -291,4 +299,94 @@ func TestOpenExistingMakesNothing(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestTLSOfTheURL: what sslmode asks for is kept, on a server with a certificate of an authority of its own.
+func TestTLSOfTheURL(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t)
+	authority := serveTLS(t, server)
+	other := certificateFile(t, newCertificate(t).certificate)
+	for _, tt := range []struct{ name, query, used, fault string }{
+		{"verify-full", "sslmode=verify-full&sslrootcert=" + authority, "true", ""},
+		{"verify-ca", "sslmode=verify-ca&sslrootcert=" + authority, "true", ""},
+		{"require", "sslmode=require", "true", ""},
+		{"disable", "sslmode=disable", "false", ""},
+		{"another authority", "sslmode=verify-full&sslrootcert=" + other, "", "certificate"},
+		{"the system's authorities", "sslmode=verify-full", "", "certificate"},
+	} {
+		s, err := Open(t.Context(), strings.Replace(server.URL(), "sslmode=disable", tt.query, 1))
+		if tt.fault != "" {
+			if err == nil || !strings.Contains(err.Error(), tt.fault) {
+				t.Errorf("%s: %v", tt.name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		var used string
+		err = s.read.QueryRowContext(t.Context(), `SELECT CAST(ssl AS TEXT) FROM pg_stat_ssl WHERE pid = pg_backend_pid()`).Scan(&used)
+		if err := errors.Join(err, s.Close()); used != tt.used || err != nil {
+			t.Errorf("%s: TLS %s, want %s, %v", tt.name, used, tt.used, err)
+		}
+	}
+}
+
+// serveTLS restarts the server with a new certificate, and returns the file that vouches for it.
+func serveTLS(t *testing.T, server *pgtest.Server) (authority string) {
+	t.Helper()
+	pair := newCertificate(t)
+	server.WriteFile(t, "server.crt", pair.certificate)
+	server.WriteFile(t, "server.key", pair.key)
+	db, err := sql.Open("pgx", server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), `ALTER SYSTEM SET ssl = on`); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	server.Stop(t)
+	server.Resume(t)
+	return certificateFile(t, pair.certificate)
+}
+
+type keyPair struct{ certificate, key []byte }
+
+// newCertificate vouches for itself as 127.0.0.1.
+func newCertificate(t *testing.T) keyPair {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keyPair{
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
+	}
+}
+
+func certificateFile(t *testing.T, certificate []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "authority.pem")
+	if err := os.WriteFile(path, certificate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

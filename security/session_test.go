@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"sherpa/models"
 )
 
 func FuzzRefreshToken(f *testing.F) {
