@@ -342,3 +342,26 @@ func TestLogHasNoSecret(t *testing.T) {
 		}
 	}
 }
+
+func TestStoppingServerServesButIsNotReady(t *testing.T) {
+	t.Parallel()
+	stop := make(chan struct{})
+	s := newServer(t, func(c *handlers.Config) { c.Stopping = stop })
+	mine := s.open()
+	if a := s.do("GET", "/readyz", ""); a.status != 200 {
+		t.Errorf("before: %d %s", a.status, a.body)
+	}
+	close(stop)
+	a := s.do("GET", "/readyz", "")
+	if p := a.problem(t); a.status != 503 || p.Code != "stopping" || a.header.Get("Retry-After") != "1" {
+		t.Errorf("%d %v %s", a.status, a.header, a.body)
+	}
+	if log := s.waitForLog(`"code":"stopping"`); strings.Contains(log, `"level":"ERROR"`) {
+		t.Errorf("an ordinary stop is logged as an error: %s", log)
+	}
+	for path, a := range map[string]answer{"/healthz": s.do("GET", "/healthz", ""), "/mountain": s.mountain(mine.AccessToken)} {
+		if a.status != 200 {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+}
