@@ -261,6 +261,24 @@ func TestSettingsDefaults(t *testing.T) {
 	}
 }
 
+func TestHashSlots(t *testing.T) {
+	t.Parallel()
+	const mib = 1 << 20
+	for _, tt := range []struct {
+		name  string
+		cores int
+		limit int64
+		want  int
+	}{
+		{"no limit", 32, 0, 32}, {"small container, large machine", 32, 256 * mib, 2}, {"large container", 4, 4096 * mib, 4},
+		{"tiny container", 4, 32 * mib, 1}, {"control groups version 1 without a limit", 8, 9223372036854771712, 8},
+	} {
+		if got := hashSlots(tt.cores, tt.limit); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestReachable(t *testing.T) {
 	t.Parallel()
 	for listen, want := range map[string]string{

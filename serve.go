@@ -50,23 +50,6 @@ func (serveCommand) Run(ctx context.Context, config *Config, std streams) (err e
 	return serve(ctx, handlers.NewServer(handler, logger), listener, config, logger)
 }
 
-// spareProcs is how many threads there are beside one for each core, so that a request need not wait for the scheduler to take a core
-// from a password hash: the system's scheduler does that sooner. An operator's GOMAXPROCS wins.
-const spareProcs = 1
-
-// ballastSize makes the garbage collector run less often while the heap is small. The memory is never touched, so that
-// the system never provides it.
-const ballastSize = 48 << 20
-
-// tune fits Go's runtime to this service: a twentieth less processor time for a request, and requests that stay quick
-// while passwords are hashed. Keep what it returns alive.
-func tune(lookup func(string) (string, bool)) (ballast []byte) {
-	if _, chosen := lookup("GOMAXPROCS"); !chosen {
-		runtime.GOMAXPROCS(runtime.NumCPU() + spareProcs)
-	}
-	return make([]byte, ballastSize)
-}
-
 // inBackground starts work that goes on until stop is called: longer than ctx, because the requests that finish
 // after a signal need it.
 func inBackground(ctx context.Context, work func(context.Context)) (stop func()) {
@@ -96,7 +79,7 @@ func newService(config *Config, store *models.Store, logger *slog.Logger) (*secu
 	}
 	return security.NewService(security.Parts{
 		Store:    store,
-		Hasher:   security.NewHasher(security.DefaultHashParams()),
+		Hasher:   newHasher(),
 		Policy:   security.PasswordPolicy{MinLength: config.PasswordMinLength},
 		Keys:     keys,
 		Settings: config.security(),
@@ -121,7 +104,7 @@ func newHandler(config *Config, service *security.Service, stopping <-chan struc
 func newAccounts(config *Config, store *models.Store) *security.Accounts {
 	return &security.Accounts{
 		Store:  store,
-		Hasher: security.NewHasher(security.DefaultHashParams()),
+		Hasher: newHasher(),
 		Policy: security.PasswordPolicy{MinLength: config.PasswordMinLength},
 		Now:    time.Now,
 	}

@@ -262,7 +262,7 @@ func TestSlowHeadersAreCutOff(t *testing.T) {
 func TestHashingIsBounded(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, trust("127.0.0.0/8")) // many names at many addresses: nobody is throttled
-	s.service.Hasher = security.NewHasher(security.DefaultHashParams())
+	s.service.Hasher = security.NewHasher(security.DefaultHashParams(), runtime.NumCPU())
 	var wg sync.WaitGroup
 	answers := make(chan answer, 200)
 	for i := range cap(answers) {
@@ -362,6 +362,28 @@ func TestStoppingServerServesButIsNotReady(t *testing.T) {
 	for path, a := range map[string]answer{"/healthz": s.do("GET", "/healthz", ""), "/mountain": s.mountain(mine.AccessToken)} {
 		if a.status != 200 {
 			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+}
+
+func TestRequestsOfAProxyAreLoggedQuietly(t *testing.T) {
+	t.Parallel()
+	stop := make(chan struct{})
+	s := newServer(t, func(c *handlers.Config) { c.Stopping = stop })
+	s.do("GET", "/healthz", "")
+	s.do("GET", "/readyz", "")
+	close(stop)
+	s.do("GET", "/readyz", "")
+	s.do("GET", "/problems/stopping", "")
+	log := s.waitForLog(`"route":"/problems/:code"`)
+	for _, want := range []string{
+		`"level":"DEBUG","msg":"request","method":"GET","route":"/healthz","status":200`,
+		`"level":"DEBUG","msg":"request","method":"GET","route":"/readyz","status":200`,
+		`"level":"INFO","msg":"request","method":"GET","route":"/readyz","status":503`,
+		`"level":"INFO","msg":"request","method":"GET","route":"/problems/:code","status":200`,
+	} {
+		if !strings.Contains(log, want) {
+			t.Errorf("no %s in %s", want, log)
 		}
 	}
 }

@@ -11,6 +11,12 @@ import (
 	"sherpa/security"
 )
 
+// What a proxy and a container's engine ask.
+const (
+	pathHealth = "/healthz"
+	pathReady  = "/readyz"
+)
+
 type healthResponse struct {
 	Status string `json:"status"`
 }

@@ -46,11 +46,15 @@ func newRequestID() string {
 func requestID(c *gin.Context) string { return c.Writer.Header().Get(headerRequestID) }
 
 func logRequest(c *gin.Context, logger *slog.Logger, id string, took time.Duration) {
+	level := requestLevel(c)
+	if level < slog.LevelInfo && !logger.Enabled(c.Request.Context(), level) {
+		return
+	}
 	var user slog.Attr // an empty attribute is left out
 	if principal, ok := security.PrincipalOf(c); ok {
 		user = slog.Int64("user_id", principal.UserID)
 	}
-	record := slog.NewRecord(time.Now(), slog.LevelInfo, "request", 0) // 0: to look for the caller costs time
+	record := slog.NewRecord(time.Now(), level, "request", 0) // 0: to look for the caller costs time
 	record.AddAttrs(
 		slog.String("method", c.Request.Method),
 		slog.String("route", c.FullPath()),
@@ -60,6 +64,19 @@ func logRequest(c *gin.Context, logger *slog.Logger, id string, took time.Durati
 		slog.String("request_id", id),
 		user)
 	_ = logger.Handler().Handle(c.Request.Context(), record) // as Logger.Log does: there is nowhere to report to
+}
+
+// requestLevel: a proxy asks several times a second whether all is well, and nobody wants to read that it is.
+func requestLevel(c *gin.Context) slog.Level {
+	if c.Writer.Status() != http.StatusOK {
+		return slog.LevelInfo
+	}
+	switch c.FullPath() {
+	case pathHealth, pathReady:
+		return slog.LevelDebug
+	default:
+		return slog.LevelInfo
+	}
 }
 
 // recover answers a panic with a problem, so that one bad request does not take the process down.

@@ -33,8 +33,8 @@ func (a *api) routes(open, protected *gin.RouterGroup) {
 	a.resource(protected, "/auth/sessions", Sessions{Service: a.service})
 	a.resource(protected, "/auth/sessions/:id", OneSession{Service: a.service})
 
-	a.resource(open, "/healthz", Health{})
-	a.resource(open, "/readyz", Ready{Store: a.service.Store, Stopping: a.stopping})
+	a.resource(open, pathHealth, Health{})
+	a.resource(open, pathReady, Ready{Store: a.service.Store, Stopping: a.stopping})
 	a.resource(open, problemPath(":code"), a.problems)
 
 	a.resource(protected, "/mountain/:name", Mountain{})

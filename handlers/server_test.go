@@ -119,7 +119,7 @@ func newServerWith(t testing.TB, more []handlers.TestRoute, change ...func(*hand
 	logger := slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s.store = store
 	s.service, err = security.NewService(security.Parts{
-		Store: store, Hasher: security.NewHasher(cheapHash()), Keys: keys, Logger: logger, Now: s.clock.Now,
+		Store: store, Hasher: security.NewHasher(cheapHash(), 2), Keys: keys, Logger: logger, Now: s.clock.Now,
 		Policy: security.PasswordPolicy{MinLength: 15},
 		Settings: security.Settings{
 			Issuer: "sherpa", Audience: "sherpa", AccessTTL: 5 * time.Minute,

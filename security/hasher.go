@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -44,9 +43,8 @@ type Hasher struct {
 	dummy    string
 }
 
-// NewHasher returns a Hasher that computes at most as many hashes at a time as the machine has cores.
-func NewHasher(params HashParams) *Hasher {
-	slots := runtime.NumCPU()
+// NewHasher returns a Hasher that computes at most as many hashes at a time as it has slots, from 1.
+func NewHasher(params HashParams, slots int) *Hasher {
 	h := &Hasher{
 		params: params,
 		slots:  make(chan struct{}, slots),

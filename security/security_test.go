@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -184,7 +183,7 @@ func TestNormalizeUsername(t *testing.T) {
 func TestHashKnownAnswer(t *testing.T) {
 	t.Parallel()
 	const phc = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$vG2FnG18Ud1vd1xywQ/oGJFZhHtiMVSXTZWTWq/uYRg"
-	ok, weak, err := NewHasher(DefaultHashParams()).Verify(t.Context(), phc, "everest")
+	ok, weak, err := NewHasher(DefaultHashParams(), 2).Verify(t.Context(), phc, "everest")
 	if !ok || weak || err != nil {
 		t.Error(ok, weak, err)
 	}
@@ -196,7 +195,7 @@ func TestHashKnownAnswer(t *testing.T) {
 
 func TestHash(t *testing.T) {
 	t.Parallel()
-	h := NewHasher(cheap())
+	h := NewHasher(cheap(), 2)
 	first, err := h.Hash(t.Context(), "a")
 	if err != nil {
 		t.Fatal(err)
@@ -211,7 +210,7 @@ func TestHash(t *testing.T) {
 		}
 	}
 	for _, stronger := range []HashParams{{MemoryKiB: 128, Time: 1, Threads: 1}, {MemoryKiB: 64, Time: 2, Threads: 1}} {
-		if ok, weak, err := NewHasher(stronger).Verify(t.Context(), first, "a"); !ok || !weak || err != nil {
+		if ok, weak, err := NewHasher(stronger, 1).Verify(t.Context(), first, "a"); !ok || !weak || err != nil {
 			t.Errorf("%+v: %v %v %v", stronger, ok, weak, err)
 		}
 	}
@@ -219,7 +218,7 @@ func TestHash(t *testing.T) {
 
 func TestStoredHashIsNotTrusted(t *testing.T) {
 	t.Parallel()
-	h := NewHasher(cheap())
+	h := NewHasher(cheap(), 2)
 	good, err := h.Hash(t.Context(), "a")
 	if err != nil {
 		t.Fatal(err)
@@ -247,7 +246,7 @@ func TestStoredHashIsNotTrusted(t *testing.T) {
 
 func TestHasherRefusesRatherThanQueuesForEver(t *testing.T) {
 	t.Parallel()
-	h := NewHasher(cheap())
+	h := NewHasher(cheap(), 2)
 	for range cap(h.queue) {
 		h.queue <- struct{}{}
 	}
@@ -260,10 +259,7 @@ func TestHasherRefusesRatherThanQueuesForEver(t *testing.T) {
 
 func TestHasherComputesAFewAtATime(t *testing.T) {
 	t.Parallel()
-	h := NewHasher(cheap())
-	if cap(h.slots) != runtime.NumCPU() {
-		t.Errorf("%d slots", cap(h.slots))
-	}
+	h := NewHasher(cheap(), 2)
 	for range cap(h.slots) {
 		h.slots <- struct{}{}
 	}
@@ -285,7 +281,7 @@ func newService(t *testing.T) (*Service, *Accounts) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	hasher := NewHasher(cheap())
+	hasher := NewHasher(cheap(), 2)
 	service, err := NewService(Parts{Store: store, Hasher: hasher, Logger: slog.New(slog.DiscardHandler), Now: time.Now, Settings: Settings{CacheSize: 100}})
 	if err != nil {
 		t.Fatal(err)
@@ -299,7 +295,7 @@ func TestAuthenticateStrengthensAnOldHash(t *testing.T) {
 	if _, err := accounts.Create(t.Context(), "ada", "an analytical engine", nil); err != nil {
 		t.Fatal(err)
 	}
-	service.Hasher = NewHasher(HashParams{MemoryKiB: 128, Time: 2, Threads: 1})
+	service.Hasher = NewHasher(HashParams{MemoryKiB: 128, Time: 2, Threads: 1}, 2)
 	for i, computed := range []int64{2, 3} { // the second login has nothing left to do
 		user, err := service.Authenticate(t.Context(), "ada", "an analytical engine")
 		if err != nil {
@@ -455,7 +451,7 @@ func TestFirstRun(t *testing.T) {
 }
 
 func BenchmarkVerify(b *testing.B) {
-	h := NewHasher(DefaultHashParams())
+	h := NewHasher(DefaultHashParams(), 2)
 	phc, err := h.Hash(b.Context(), "everest")
 	if err != nil {
 		b.Fatal(err)

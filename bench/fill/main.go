@@ -1,16 +1,18 @@
 // Command fill makes a database with many users, who all have the same password, and sessions, each of another user.
 // With -tokens it also writes an access token for each session, one a line, in no particular order, signed with the
-// key in SHERPA_SECRET_KEY and good for an hour.
+// key in SHERPA_SECRET_KEY and good for an hour. The ids of the sessions are as long as Sherpa's, and made of the
+// session's number, from 0, so that pgbench can name them: the first 26 letters of its MD5 in hexadecimal.
 package main
 
 import (
 	"bufio"
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
+	"crypto/md5"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -29,7 +31,7 @@ import (
 
 const (
 	rowsPerStatement   = 500
-	rowsPerTransaction = 50_000
+	rowsPerTransaction = 10_000 // less than what Store.Transact has time for
 	tokenLife          = time.Hour
 	sessionIdle        = 7 * 24 * time.Hour
 	sessionAge         = 30 * 24 * time.Hour
@@ -48,7 +50,7 @@ type plan struct {
 
 func main() {
 	p := plan{key: os.Getenv("SHERPA_SECRET_KEY"), now: time.Now()}
-	flag.StringVar(&p.url, "database", "", "where to make the database: sqlite:PATH")
+	flag.StringVar(&p.url, "database", "", "where to make the rows: sqlite:PATH or postgres://USER@HOST:PORT/NAME, where nothing is yet")
 	flag.IntVar(&p.users, "users", 1_000_000, "how many users: user0, user1, ...")
 	flag.IntVar(&p.sessions, "sessions", 100_000, "how many sessions, at most one a user")
 	flag.StringVar(&p.password, "password", "", "the password of all users")
@@ -88,7 +90,7 @@ func (p plan) fill(ctx context.Context, store *models.Store) ([]string, error) {
 	}
 	ids := make([]string, p.sessions)
 	for i := range ids {
-		ids[i] = rand.Text()
+		ids[i] = sessionID(i)
 	}
 	if err := p.addSessions(ctx, store, ids); err != nil {
 		return nil, fmt.Errorf("sessions: %w", err)
@@ -96,9 +98,14 @@ func (p plan) fill(ctx context.Context, store *models.Store) ([]string, error) {
 	return ids, nil
 }
 
+func sessionID(n int) string {
+	sum := md5.Sum([]byte(strconv.Itoa(n)))
+	return hex.EncodeToString(sum[:])[:26]
+}
+
 // addUsers numbers the users from 1, as Store.CreateUser does, whose counter it sets.
 func (p plan) addUsers(ctx context.Context, store *models.Store) error {
-	hash, err := security.NewHasher(security.DefaultHashParams()).Hash(ctx, p.password)
+	hash, err := security.NewHasher(security.DefaultHashParams(), 2).Hash(ctx, p.password)
 	if err != nil {
 		return err
 	}
@@ -156,9 +163,12 @@ func insertSome(ctx context.Context, tx *sql.Tx, into string, first, end int, ro
 	var args []any
 	var places []string
 	for i := first; i < end; i++ {
-		values := row(i)
-		args = append(args, values...)
-		places = append(places, "(?"+strings.Repeat(", ?", len(values)-1)+")")
+		var marks []string
+		for _, value := range row(i) {
+			args = append(args, value)
+			marks = append(marks, "$"+strconv.Itoa(len(args)))
+		}
+		places = append(places, "("+strings.Join(marks, ", ")+")")
 	}
 	_, err := tx.ExecContext(ctx, into+" VALUES "+strings.Join(places, ", "), args...)
 	return err
