@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -49,12 +50,15 @@ func (l *lockedBuffer) String() string {
 // answers.
 func startProcess(t *testing.T, dir string, env ...string) *process {
 	t.Helper()
-	address, err := freeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &process{t: t, address: address, dir: dir, env: env}
+	p := newProcess(t, dir, env...)
 	p.start()
+	return p
+}
+
+// newProcess is startProcess without the start.
+func newProcess(t *testing.T, dir string, env ...string) *process {
+	t.Helper()
+	p := &process{t: t, address: steadyAddress(t), dir: dir, env: env}
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
@@ -64,10 +68,34 @@ func startProcess(t *testing.T, dir string, env ...string) *process {
 	return p
 }
 
+// steadyAddress is below the ports that systems hand out to clients: none of them may take it while the process that
+// belongs there is away.
+func steadyAddress(t *testing.T) string {
+	t.Helper()
+	var err error
+	for range 100 {
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.N(10000))); err == nil {
+			_ = l.Close()
+			return l.Addr().String()
+		}
+	}
+	t.Fatal(err)
+	return ""
+}
+
 // startReplica starts the program on a PostgreSQL database, with the keys that all replicas of these tests share.
 func startReplica(t *testing.T, url string, env ...string) *process {
 	t.Helper()
-	return startProcess(t, t.TempDir(), append([]string{"SHERPA_DATABASE_URL=" + url, "SHERPA_SECRET_KEY=" + testKey}, env...)...)
+	p := newReplica(t, url, env...)
+	p.start()
+	return p
+}
+
+// newReplica is startReplica without the start.
+func newReplica(t *testing.T, url string, env ...string) *process {
+	t.Helper()
+	return newProcess(t, t.TempDir(), append([]string{"SHERPA_DATABASE_URL=" + url, "SHERPA_SECRET_KEY=" + testKey}, env...)...)
 }
 
 const testKey = "kQ7fW2mZx9Lr4TbV8nYc1JdH6sGp3EuA"
@@ -83,16 +111,25 @@ func (p *process) program(ctx context.Context, args ...string) *exec.Cmd {
 
 func (p *process) start() {
 	p.t.Helper()
+	p.launch()
+	waitUntilReady(p.t, "http://"+p.address)
+}
+
+// launch is start without waiting.
+func (p *process) launch() {
+	p.t.Helper()
 	p.command = p.program(p.t.Context())
 	p.command.Stdout, p.command.Stderr = &p.log, &p.log
 	if err := p.command.Start(); err != nil {
 		p.t.Fatal(err)
 	}
-	waitUntilReady(p.t, "http://"+p.address)
 }
 
 // kill is kill -9; the process may be dead already.
 func (p *process) kill() {
+	if p.command == nil || p.command.Process == nil {
+		return
+	}
 	_ = p.command.Process.Kill()
 	_ = p.command.Wait() // "signal: killed"
 }
@@ -107,28 +144,43 @@ func (p *process) stop() error {
 
 // reply is what came back.
 type reply struct {
-	status  int
-	header  http.Header
-	Access  string `json:"access_token"`
-	Refresh string `json:"refresh_token"`
-	Code    string `json:"code"`
-	Reason  string `json:"reason"`
+	status    int
+	header    http.Header
+	Access    string `json:"access_token"`
+	Refresh   string `json:"refresh_token"`
+	Code      string `json:"code"`
+	Reason    string `json:"reason"`
+	Username  string `json:"username"`
+	SessionID string `json:"session_id"`
 }
 
 var errNoAnswer = errors.New("no answer")
 
 // ask sends a request from an address of its own, so that nobody is throttled.
 func (p *process) ask(method, path, body, token string) (reply, error) {
-	request, err := http.NewRequestWithContext(p.t.Context(), method, "http://"+p.address+path, strings.NewReader(body))
+	request, err := newRequest(p.t.Context(), method, "http://"+p.address+path, body, token)
 	if err != nil {
 		return reply{}, err
 	}
-	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("X-Forwarded-For", fmt.Sprintf("10.%d.%d.%d", rand.N(256), rand.N(256), rand.N(256)))
+	return receive(http.DefaultTransport, request)
+}
+
+func newRequest(ctx context.Context, method, url, body, token string) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	response, err := http.DefaultTransport.RoundTrip(request)
+	return request, nil
+}
+
+// receive sends the request and reads the answer.
+func receive(transport http.RoundTripper, request *http.Request) (reply, error) {
+	response, err := transport.RoundTrip(request)
 	if err != nil {
 		return reply{}, errors.Join(errNoAnswer, err)
 	}

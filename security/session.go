@@ -119,7 +119,8 @@ func (s *Service) holder(ctx context.Context, text string) (holder, error) {
 		return holder{}, fmt.Errorf("look up refresh token: %w", err)
 	}
 	h := holder{session: session, user: user, token: token, current: sameHash(hashRefresh(text), session.RefreshHash)}
-	if !h.current && (token.count >= session.RefreshCount || !s.Keys.made(token)) {
+	// A key that is no longer in the ring counts for nothing: somebody else may have it, and make what its hash matches.
+	if !s.Keys.made(token) || !h.current && token.count >= session.RefreshCount {
 		return holder{}, invalid
 	}
 	return h, nil
