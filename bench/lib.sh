@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # What the scripts of this folder share. It is sourced: it makes the folder $tmp, enters the project, and sees to it
-# that every process in the background and $tmp are gone when the script ends.
+# that every process in the background and every folder that it made are gone when the script ends.
 
 self=bench/$(basename "$0")
 declare -A server=() # by name: the process
@@ -21,10 +21,21 @@ stop() {
   pids=()
 }
 
+# end NAME ends one server.
+end() {
+  local pid others=()
+  for pid in "${pids[@]}"; do
+    [[ $pid == "${server[$1]}" ]] || others+=("$pid")
+  done
+  kill "${server[$1]}" 2>/dev/null || true
+  wait "${server[$1]}" 2>/dev/null || true
+  pids=("${others[@]}")
+}
+
 clean() {
   trap '' INT TERM # so that a second Ctrl-C leaves no server behind
   stop
-  rm -rf "$tmp"
+  rm -rf "${folders[@]}"
 }
 
 # need TOOL... also looks for what every script needs.
@@ -76,6 +87,62 @@ start() {
   fail "$name does not listen"
 }
 
+# need_postgres finds PostgreSQL, which Debian keeps off PATH.
+need_postgres() {
+  PATH=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n 1):$PATH
+  need initdb postgres psql pgbench pg_isready
+  ((EUID != 0)) || need setpriv
+}
+
+# start_postgres PORT starts a PostgreSQL server with an empty database, whose URL is then $database. It is as it comes,
+# so that a change which was committed is on the disk. psql and pgbench talk to it without further options.
+start_postgres() {
+  local folder owner=postgres as=() left
+  unset "${!PG@}"
+  export PGHOST=127.0.0.1 PGPORT=$1 PGUSER=postgres PGDATABASE=postgres
+  database=postgres://$PGUSER@$PGHOST:$PGPORT/$PGDATABASE
+  folder=$(mktemp -d)
+  folders+=("$folder")
+  if ((EUID == 0)); then # as whom PostgreSQL refuses to run
+    id "$owner" >/dev/null 2>&1 || owner=nobody
+    as=(setpriv --reuid "$owner" --regid "$(id -g "$owner")" --clear-groups)
+    chown "$owner" "$folder"
+  fi
+  as=(env -C "$folder" "${as[@]}")
+  "${as[@]}" initdb -D data -U "$PGUSER" -A trust --encoding UTF8 --locale C --no-sync >"$tmp/initdb.out"
+  start postgres "$PGPORT" "${as[@]}" postgres -D data -p "$PGPORT" -c "listen_addresses=$PGHOST" \
+    -c unix_socket_directories= -c log_line_prefix=
+  for ((left = 100; left > 0; left--)); do
+    ! pg_isready -q || return 0
+    sleep 0.1
+  done
+  fail 'PostgreSQL does not answer'
+}
+
+# sql STATEMENT... prints the rows of each.
+sql() {
+  local arguments=() statement
+  for statement in "$@"; do
+    arguments+=(-c "$statement")
+  done
+  psql --no-psqlrc --quiet --no-align --tuples-only --field-separator ' ' --set ON_ERROR_STOP=1 "${arguments[@]}"
+}
+
+# run_pgbench SECONDS ARGUMENT... prints transactions per second, how many, and the processor time of PostgreSQL for each
+# in microseconds. Every statement is prepared once, as Sherpa does it.
+run_pgbench() {
+  local before after
+  before=$(ticks_of_family postgres)
+  timeout "$(($1 + 60))" pgbench --no-vacuum --protocol prepared --time "$@" >"$tmp/pgbench.out" 2>"$tmp/pgbench.err" &
+  pids+=($!)
+  wait "$!" || fail "pgbench failed: $(cat "$tmp/pgbench.err")"
+  unset 'pids[-1]'
+  after=$(ticks_of_family postgres)
+  awk -v cpu="$(((after - before) * 1000000 / $(getconf CLK_TCK)))" '
+    /^number of transactions actually processed:/ { n = $6 + 0 }
+    /^tps = / { print $3, n, cpu / n }' "$tmp/pgbench.out"
+}
+
 # run_load SECONDS ARGUMENT... is the program bench/load, in the background, where a signal to this script can end it.
 run_load() {
   local longest=$1
@@ -95,6 +162,14 @@ kib() {
 # ticks NAME prints how much processor time the server has used (proc(5), stat: utime and stime).
 ticks() {
   awk '{ print $14 + $15 }' "/proc/${server[$1]}/stat"
+}
+
+# ticks_of_family NAME is ticks of a server with its children, those that have ended included.
+ticks_of_family() {
+  { sed 's/(.*)/-/' /proc/[0-9]*/stat 2>/dev/null || true; } | awk -v parent="${server[$1]}" '
+    $1 == parent { sum += $14 + $15 + $16 + $17 }
+    $4 == parent { sum += $14 + $15 }
+    END { print sum }'
 }
 
 # served NAME ARGUMENT... is run_load with the processor time of the server for each request, in microseconds, in place
@@ -151,6 +226,7 @@ print_load_after() {
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tmp=$(mktemp -d)
+folders=("$tmp")
 readonly self tmp
 trap clean EXIT
 trap 'exit 130' INT

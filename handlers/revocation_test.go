@@ -106,6 +106,26 @@ func TestAfterAnOutageNothingStaleIsBelieved(t *testing.T) {
 	s.mountain(mine.AccessToken).wantEnded(t, "user_disabled")
 }
 
+// TestLatePollIsMadeUpFor: a replica whose poll in the background is late asks before it relies on what it remembers.
+func TestLatePollIsMadeUpFor(t *testing.T) {
+	t.Parallel()
+	for late, status := range map[time.Duration]int{900 * time.Millisecond: 200, 901 * time.Millisecond: 401, 30 * time.Second: 401} {
+		s := newServer(t)
+		replica := newServerOn(t, s, signingKey)
+		mine := s.open()
+		replica.mountain(mine.AccessToken)
+		s.logout("access token", "", mine)
+		s.clock.add(late)
+		loads := replica.service.Stats().Loads
+		if a := replica.mountain(mine.AccessToken); a.status != status {
+			t.Errorf("%v late: %d, want %d", late, a.status, status)
+		}
+		if status == 200 && replica.service.Stats().Loads != loads {
+			t.Errorf("%v late: it asked the database all the same", late)
+		}
+	}
+}
+
 // TestNewsThatComeLate: a transaction stamps its news, and others see them when it has committed.
 func TestNewsThatComeLate(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -15,8 +16,13 @@ import (
 )
 
 const (
-	// pollInterval bounds how late a replica learns that a session has ended elsewhere.
+	// pollInterval is how often a replica asks which sessions have ended elsewhere.
 	pollInterval = 500 * time.Millisecond
+	// maxStaleness is how old the news may be that a request relies on. When the poll in the background is later, because
+	// this process gets no processor time, the request polls: a second is promised, and not a second most of the time.
+	maxStaleness = 900 * time.Millisecond
+	// pollPatience bounds how long a request waits for news. After it the database counts as away.
+	pollPatience = time.Second
 	// lookBack is how much farther than to the previous poll each poll looks: by more than a change takes, from the stamp
 	// of its news to the answer of its commit, before it is called failed.
 	lookBack = 5 * time.Second
@@ -35,7 +41,9 @@ type memory struct {
 	verified *otter.Cache[tokenSum, *Claims]
 	live     *otter.Cache[string, *liveSession]
 	polled   atomic.Pointer[time.Time] // when the feed was last read; nil before
-	farAt    time.Time                 // when it was last read far back; for Poll alone
+	away     atomic.Bool               // the feed could not be read the last time
+	polling  chan struct{}             // one place: for whoever reads the feed
+	farAt    time.Time                 // when it was last read far back; for whoever reads it
 	hits     atomic.Int64
 	loads    atomic.Int64
 }
@@ -70,7 +78,7 @@ func newMemory(size int, now func() time.Time) (*memory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("session cache: %w", err)
 	}
-	return &memory{verified: verified, live: live}, nil
+	return &memory{verified: verified, live: live, polling: make(chan struct{}, 1)}, nil
 }
 
 // remember keeps the claims of a token that was verified, without those that were compared and are not needed again.
@@ -91,15 +99,44 @@ func (m *memory) forget(sessionIDs ...string) {
 	}
 }
 
-// fresh reports whether the feed was read so recently that remembered sessions count.
-func (m *memory) fresh(now time.Time) bool {
+// age is how old the news is. Before the first it is older than anything.
+func (m *memory) age(now time.Time) time.Duration {
 	polled := m.polled.Load()
-	return polled != nil && now.Sub(*polled) <= memoryGrace
+	if polled == nil {
+		return math.MaxInt64
+	}
+	return now.Sub(*polled)
+}
+
+// counts reports whether remembered sessions count at this time, and sees to it that they may. While the database is
+// away they count until memoryGrace is over.
+func (s *Service) counts(ctx context.Context, now time.Time) bool {
+	age := s.memory.age(now)
+	if age > maxStaleness && age <= memoryGrace && !s.memory.away.Load() {
+		s.catchUp(ctx)
+	}
+	return age <= memoryGrace
+}
+
+// catchUp polls unless somebody else has in the meantime.
+func (s *Service) catchUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pollPatience) // the news is for all, not for this request
+	defer cancel()
+	select {
+	case s.memory.polling <- struct{}{}:
+	case <-ctx.Done():
+		s.memory.away.Store(true)
+		return
+	}
+	defer func() { <-s.memory.polling }()
+	if s.memory.age(s.Now()) > maxStaleness {
+		_ = s.poll(ctx) // it notes a failure, and the poll in the background reports it
+	}
 }
 
 // session returns the living session with its principal, from memory where it may.
 func (s *Service) session(ctx context.Context, id string, now time.Time) (*liveSession, error) {
-	if !s.memory.fresh(now) {
+	if !s.counts(ctx, now) {
 		return s.loadSession(ctx, id) // fails closed: memory that may be stale is not asked
 	}
 	live, ok := s.memory.live.GetIfPresent(id)
@@ -132,15 +169,25 @@ func (s *Service) loadSession(ctx context.Context, id string) (*liveSession, err
 	return &liveSession{principal: principal, endsAt: min(session.IdleEndsAt.UnixMilli(), session.EndsAt.UnixMilli())}, nil
 }
 
-// Poll reads the feed once, and forgets the sessions that other replicas, or the command line, have ended. It must
-// not be called twice at the same time.
+// Poll reads the feed once, and forgets the sessions that other replicas, or the command line, have ended.
 func (s *Service) Poll(ctx context.Context) error {
+	select {
+	case s.memory.polling <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-s.memory.polling }()
+	return s.poll(ctx)
+}
+
+func (s *Service) poll(ctx context.Context) error {
 	now := s.Now()
 	past, far := s.memory.window(now)
-	if !s.memory.fresh(now) {
+	if s.memory.age(now) > memoryGrace {
 		s.memory.live.InvalidateAll() // what was missed may be older than the feed is read back
 	}
 	ended, err := s.Store.Revocations(ctx, past)
+	s.memory.away.Store(err != nil)
 	if err != nil {
 		return fmt.Errorf("poll revocations: %w", err)
 	}
@@ -158,8 +205,8 @@ func (m *memory) window(now time.Time) (past time.Duration, far bool) {
 	if far = now.Sub(m.farAt) >= farInterval; far {
 		past = farLookBack
 	}
-	if polled := m.polled.Load(); polled != nil {
-		past += now.Sub(*polled)
+	if age := m.age(now); age <= memoryGrace { // after that nothing is remembered
+		past += age
 	}
 	return past, far
 }

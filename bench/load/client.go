@@ -32,6 +32,15 @@ func newClient(url string) client {
 	}}
 }
 
+// clients are one for each server.
+func (p plan) clients() []client {
+	var all []client
+	for _, url := range p.urls {
+		all = append(all, newClient(url))
+	}
+	return all
+}
+
 // get asks for a protected resource.
 func (c client) get(ctx context.Context, token string) (status int, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+"/mountain/x", nil)

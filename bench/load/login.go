@@ -27,7 +27,7 @@ func (p plan) hash(ctx context.Context) error {
 
 // login begins with any of the users, so that a run goes on with other users than the one before.
 func (p plan) login(ctx context.Context) error {
-	c := newClient(p.url)
+	c := newClient(p.urls[0])
 	var next atomic.Int64
 	next.Store(mathrand.Int64N(int64(p.users)))
 	return p.measure(ctx, func(ctx context.Context, _ int) error {
@@ -52,7 +52,7 @@ func (p plan) flood(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := newClient(p.url)
+	c := newClient(p.urls[0])
 	get := func(ctx context.Context, _ int) string {
 		return c.outcome(c.get(ctx, lines[0]))
 	}

@@ -1,11 +1,12 @@
-// Command load measures what bench/sessions, bench/login and bench/refresh ask for; -kind says what:
+// Command load measures what the scripts of bench ask for; -kind says what:
 //
-//	hash     bare argon2id with Sherpa's parameters, on all cores
-//	login    logins that succeed, each of another user at another address
-//	flood    the times of protected requests while too many logins arrive: a table
-//	refresh  refreshes in several sessions at the same time
-//	update   bare updates of a session's row, one transaction each
-//	warm     nothing; it sends every token of a file twice
+//	hash        bare argon2id with Sherpa's parameters, on all cores
+//	login       logins that succeed, each of another user at another address
+//	flood       the times of protected requests while too many logins arrive: a table
+//	refresh     refreshes in several sessions at the same time, spread over all servers
+//	revocation  how long the second of two servers lets a session pass that was logged out at the first
+//	update      bare updates of a session's row in SQLite, one transaction each
+//	warm        nothing; it sends every token of a file twice
 package main
 
 import (
@@ -15,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -23,28 +25,32 @@ import (
 // plan is what to do.
 type plan struct {
 	kind     string
-	url      string
+	urls     []string
 	database string
 	tokens   string
 	users    int
 	password string
 	workers  int
 	rate     float64
+	trials   int
 	duration time.Duration
 }
 
 func main() {
 	var p plan
+	var urls string
 	flag.StringVar(&p.kind, "kind", "", "what to measure")
-	flag.StringVar(&p.url, "url", "http://127.0.0.1:5106", "the server")
-	flag.StringVar(&p.database, "database", "", "path of the database to update")
+	flag.StringVar(&urls, "url", "http://127.0.0.1:5106", "the server, or several with commas between")
+	flag.StringVar(&p.database, "database", "", "path of the SQLite database to update")
 	flag.StringVar(&p.tokens, "tokens", "", "file with access tokens, one a line")
 	flag.IntVar(&p.users, "users", 1, "how many users there are: user0, user1, ...")
 	flag.StringVar(&p.password, "password", "", "the password of all users")
 	flag.IntVar(&p.workers, "workers", 1, "how many requests to make at a time")
 	flag.Float64Var(&p.rate, "rate", 0, "logins to start in a second, for the flood")
+	flag.IntVar(&p.trials, "trials", 200, "how many sessions to log out, for the revocation")
 	flag.DurationVar(&p.duration, "duration", 5*time.Second, "how long to measure")
 	flag.Parse()
+	p.urls = strings.Split(urls, ",")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := p.run(ctx)
 	stop()
@@ -67,6 +73,8 @@ func (p plan) run(ctx context.Context) error {
 		return p.flood(ctx)
 	case "refresh":
 		return p.refresh(ctx)
+	case "revocation":
+		return p.revocation(ctx)
 	case "update":
 		return p.update(ctx)
 	case "warm":

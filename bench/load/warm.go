@@ -16,7 +16,7 @@ func (p plan) warm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := newClient(p.url)
+	c := newClient(p.urls[0])
 	var next atomic.Int64
 	var all sync.WaitGroup
 	faults := make([]error, p.workers)
