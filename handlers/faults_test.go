@@ -22,9 +22,9 @@ import (
 )
 
 // execute runs a statement that no method of the store has.
-func execute(t *testing.T, statement string, args ...any) func(*sql.Tx) error {
-	return func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(t.Context(), statement, args...)
+func execute(statement string, args ...any) func(context.Context, *sql.Tx) error {
+	return func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, statement, args...)
 		return err
 	}
 }

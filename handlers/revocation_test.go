@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"os"
@@ -98,7 +99,7 @@ func TestAfterAnOutageNothingStaleIsBelieved(t *testing.T) {
 	if err := s.store.DisableUser(t.Context(), s.user.ID, s.clock.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.store.Transact(t.Context(), execute(t, `DELETE FROM revocations`)); err != nil {
+	if err := s.store.Transact(t.Context(), execute(`DELETE FROM revocations`)); err != nil {
 		t.Fatal(err)
 	}
 	s.clock.add(31 * time.Second)
@@ -173,7 +174,7 @@ func endLate(t *testing.T, s *server, stampedAgo time.Duration) {
 	if err := s.store.DisableUser(t.Context(), s.user.ID, s.clock.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.store.Transact(t.Context(), execute(t, `UPDATE revocations SET revoked_at = revoked_at - $1`, stampedAgo.Milliseconds())); err != nil {
+	if err := s.store.Transact(t.Context(), execute(`UPDATE revocations SET revoked_at = revoked_at - $1`, stampedAgo.Milliseconds())); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -243,7 +244,7 @@ func TestFullDatabase(t *testing.T) {
 
 func limitPages(t *testing.T, s *server, pages int) {
 	t.Helper()
-	if err := s.store.Transact(t.Context(), execute(t, fmt.Sprintf(`PRAGMA max_page_count = %d`, pages))); err != nil {
+	if err := s.store.Transact(t.Context(), execute(fmt.Sprintf(`PRAGMA max_page_count = %d`, pages))); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -257,7 +258,7 @@ func TestDatabaseHoldsNoTokenAndNoPassword(t *testing.T) {
 	mine := s.open()
 	next := s.refresh(mine.RefreshToken).tokens(t)
 	s.post("/auth", credentials("a password typed into the wrong field", "x"))
-	if err := s.store.Transact(t.Context(), func(*sql.Tx) error { return nil }); err != nil {
+	if err := s.store.Transact(t.Context(), func(context.Context, *sql.Tx) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	var content strings.Builder

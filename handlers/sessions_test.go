@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -195,7 +196,7 @@ func TestRefreshTokenFromTheFuture(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	restore := execute(t, `UPDATE sessions SET refresh_count = 1, refresh_hash = 'of the second'`)
+	restore := execute(`UPDATE sessions SET refresh_count = 1, refresh_hash = 'of the second'`)
 	if err := s.store.Transact(t.Context(), restore); err != nil {
 		t.Fatal(err)
 	}
@@ -257,17 +258,58 @@ func TestRefreshReadsTheUserAfresh(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	first := s.open()
-	if err := s.store.Transact(t.Context(), execute(t, `UPDATE users SET roles = 'guide'`)); err != nil {
+	if err := s.store.Transact(t.Context(), execute(`UPDATE users SET roles = 'guide'`)); err != nil {
 		t.Fatal(err)
 	}
 	second := s.refresh(first.RefreshToken).tokens(t)
 	if diff := cmp.Diff([]any{"guide"}, claims(t, second.AccessToken)["roles"]); diff != "" {
 		t.Error(diff)
 	}
-	if err := s.store.Transact(t.Context(), execute(t, `UPDATE users SET disabled_at = 1`)); err != nil {
+	if err := s.store.Transact(t.Context(), execute(`UPDATE users SET disabled_at = 1`)); err != nil {
 		t.Fatal(err)
 	}
 	s.refresh(second.RefreshToken).wantEnded(t, "user_disabled")
+}
+
+// TestRefreshAfterAnAbsence: the answer to a refresh may have got lost because the database went away.
+func TestRefreshAfterAnAbsence(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name                 string
+		before, away, behind time.Duration // from the refresh to the absence, its length, from its end to the second refresh
+		ended                bool
+	}{
+		{"just before it", 2 * time.Second, 20 * time.Second, 9 * time.Second, false},
+		{"the client had time before it", 11 * time.Second, 20 * time.Second, time.Second, true},
+		{"the client had time after it", 2 * time.Second, 20 * time.Second, 11 * time.Second, true},
+		{"no absence", 2 * time.Second, 0, 9 * time.Second, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t)
+			first := s.open()
+			second := s.refresh(first.RefreshToken).tokens(t)
+			s.clock.add(tt.before)
+			s.poll()
+			if tt.away > 0 {
+				gone, cancel := context.WithCancel(t.Context())
+				cancel()
+				if err := s.service.Poll(gone); err == nil {
+					t.Fatal("the feed was read")
+				}
+				s.clock.add(tt.away)
+				s.poll()
+			}
+			s.clock.add(tt.behind)
+			a := s.refresh(first.RefreshToken)
+			if tt.ended {
+				a.wantEnded(t, "refresh_reuse")
+			} else if got := a.tokens(t); got.RefreshToken != second.RefreshToken {
+				t.Error("another successor")
+			}
+		})
+	}
 }
 
 // TestRefreshAfterAChangeOfKeys: while the old key is in the ring its tokens count; without it they do not, because

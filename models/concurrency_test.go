@@ -237,7 +237,7 @@ func TestCancelledCallsLeaveTheStoreWell(t *testing.T) {
 		s := openStore(t, database(t))
 		for range 20 {
 			ctx, cancel := context.WithCancel(t.Context())
-			err := s.Transact(ctx, func(tx *sql.Tx) error {
+			err := s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 				if _, err := s.nextUserID(ctx, tx); err != nil {
 					return err
 				}

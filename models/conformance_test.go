@@ -288,7 +288,7 @@ func TestTransactRollsBack(t *testing.T) {
 	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
 		s := openStore(t, database(t))
 		cause := errors.New("no")
-		err := s.Transact(t.Context(), func(tx *sql.Tx) error {
+		err := s.Transact(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
 			if _, err := s.nextUserID(t.Context(), tx); err != nil {
 				return err
 			}

@@ -181,7 +181,7 @@ func connectPostgres(ctx context.Context, text string, create bool) (*Store, err
 	if err != nil {
 		return nil, fmt.Errorf("database URL: %w", err)
 	}
-	readers := p.connections / 2
+	readers := max(1, p.connections*3/10) // a read is over sooner: only a change waits for the disk
 	s := &Store{engine: postgresEngine(), name: p.name(), read: p.pool(readers), write: p.pool(p.connections - readers)}
 	if err := s.inspectPostgres(ctx, create); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", s.name, err), s.Close())

@@ -87,8 +87,8 @@ func TestPostgresLimits(t *testing.T) {
 		"": "5s 5s sherpa", "&statement_timeout=7000&application_name=mine": "7s 5s mine",
 	} {
 		s := openStore(t, url+query+"&pool_max_conns=6")
-		if a, b := s.read.Stats().MaxOpenConnections, s.write.Stats().MaxOpenConnections; a != 3 || b != 3 {
-			t.Errorf("%d and %d connections, want 3 and 3", a, b)
+		if a, b := s.read.Stats().MaxOpenConnections, s.write.Stats().MaxOpenConnections; a != 1 || b != 5 {
+			t.Errorf("%d and %d connections, want 1 and 5", a, b)
 		}
 		for _, db := range []*sql.DB{s.read, s.write} {
 			var statement, idle, name string
@@ -132,7 +132,7 @@ func TestTransactRepeatsWhatWasUndone(t *testing.T) {
 	}
 	for _, tt := range tests {
 		calls := 0
-		err := s.Transact(t.Context(), func(*sql.Tx) error { calls++; return tt.fault })
+		err := s.Transact(t.Context(), func(context.Context, *sql.Tx) error { calls++; return tt.fault })
 		if calls != tt.calls || !errors.Is(err, tt.fault) {
 			t.Errorf("%s: %d calls, want %d, %v", tt.name, calls, tt.calls, err)
 		}
@@ -147,7 +147,7 @@ func TestCutConnections(t *testing.T) {
 	ctx := t.Context()
 	t.Run("in a transaction: once more", func(t *testing.T) {
 		calls := 0
-		err := s.Transact(ctx, func(tx *sql.Tx) error {
+		err := s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 			calls++
 			if _, err := s.nextUserID(ctx, tx); err != nil || calls > 1 {
 				return err
@@ -169,7 +169,7 @@ func TestCutConnections(t *testing.T) {
 			}
 		}
 		calls := 0
-		err := s.Transact(ctx, func(tx *sql.Tx) error {
+		err := s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 			calls++
 			_, err := tx.ExecContext(ctx, `INSERT INTO login_rates (key, whole_at) VALUES ('x', 1)`)
 			return err

@@ -108,6 +108,16 @@ func (s *Store) LiveSessions(ctx context.Context, userID int64, at time.Time) it
 	return stream(ctx, s, "list sessions", scanNamedSession, query, userID, millis(at))
 }
 
+// AnyLiveSession reports whether a session of the user has not ended at this time.
+func (s *Store) AnyLiveSession(ctx context.Context, userID int64, at time.Time) (some bool, err error) {
+	const query = `SELECT EXISTS (SELECT 1 FROM sessions
+		WHERE user_id = $1 AND ended_at IS NULL AND idle_ends_at > $2 AND ends_at > $2)`
+	err = s.reading(ctx, func(ctx context.Context) error {
+		return s.read.QueryRowContext(ctx, query, userID, millis(at)).Scan(&some)
+	})
+	return some, s.fail("look for sessions", err)
+}
+
 // NamedSession is a session with the name of its user.
 type NamedSession struct {
 	Session
@@ -188,7 +198,7 @@ func (s *Store) EndSessions(ctx context.Context, userID int64, except string, re
 
 func (s *Store) endSessions(ctx context.Context, reason EndedReason, at time.Time, which string, args ...any) ([]string, error) {
 	var ended []string
-	err := s.Transact(ctx, func(tx *sql.Tx) (err error) {
+	err := s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
 		ended, err = s.endIn(ctx, tx, reason, at, which, args...)
 		return err
 	})

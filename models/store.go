@@ -140,8 +140,9 @@ func (s *Store) Ready(ctx context.Context) error {
 
 // Transact runs fn in one transaction: committed when fn returns nil, rolled back otherwise. It runs fn again where
 // that is safe: when the database undid the transaction because of another one, or the connection was cut before the
-// commit was sent. Whether a commit that got no answer took place nobody knows; that is an error.
-func (s *Store) Transact(ctx context.Context, fn func(*sql.Tx) error) error {
+// commit was sent. Whether a commit that got no answer took place nobody knows; that is an error. The context that fn
+// gets ends after writeWait, so that a transaction on a server that hangs gives its connection back.
+func (s *Store) Transact(ctx context.Context, fn func(context.Context, *sql.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, writeWait)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
@@ -154,12 +155,12 @@ func (s *Store) Transact(ctx context.Context, fn func(*sql.Tx) error) error {
 }
 
 // transactOnce reports also whether it has asked for the commit.
-func (s *Store) transactOnce(ctx context.Context, fn func(*sql.Tx) error) (asked bool, err error) {
+func (s *Store) transactOnce(ctx context.Context, fn func(context.Context, *sql.Tx) error) (asked bool, err error) {
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return false, s.fail("begin", err)
 	}
-	if err := fn(tx); err != nil {
+	if err := fn(ctx, tx); err != nil {
 		_ = tx.Rollback() // the cause is err; a connection that cannot roll back is discarded by the pool
 		return false, err
 	}

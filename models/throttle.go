@@ -27,7 +27,7 @@ type LoginAttempt struct {
 // It returns how long to wait when the attempt is refused, and zero when it may go on. An address from which the
 // user logged in before has an account of its own: a stranger's failures do not count there.
 func (s *Store) CountLogin(ctx context.Context, a LoginAttempt) (wait time.Duration, err error) {
-	err = s.Transact(ctx, func(tx *sql.Tx) error {
+	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if wait, err = s.countAddress(ctx, tx, a); err != nil || wait > 0 {
 			return err
 		}
@@ -95,7 +95,7 @@ func (s *Store) waitUnless(ctx context.Context, tx *sql.Tx, counted error, when 
 
 // ForgiveLogin forgets the failures that a successful login answers, and remembers its address.
 func (s *Store) ForgiveLogin(ctx context.Context, a LoginAttempt) error {
-	return s.Transact(ctx, func(tx *sql.Tx) error {
+	return s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		key, err := s.failureKey(ctx, tx, a)
 		if err != nil {
 			return err

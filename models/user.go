@@ -27,7 +27,7 @@ const userColumns = `id, username, password_hash, roles, created_at, password_ch
 
 // CreateUser stores u under a new id and returns it with that id; ErrUsernameTaken when the name is in use.
 func (s *Store) CreateUser(ctx context.Context, u User) (User, error) {
-	err := s.Transact(ctx, func(tx *sql.Tx) error {
+	err := s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		id, err := s.nextUserID(ctx, tx)
 		if err != nil {
 			return err
@@ -100,7 +100,7 @@ func (s *Store) Empty(ctx context.Context) (bool, error) {
 // spares none). It returns the ids of the sessions it ended; ErrNotFound when there is no such user.
 func (s *Store) SetPassword(ctx context.Context, userID int64, hash, except string, at time.Time) (ended []string, err error) {
 	const query = `UPDATE users SET password_hash = $1, password_changed_at = $2 WHERE id = $3`
-	err = s.Transact(ctx, func(tx *sql.Tx) error {
+	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := s.execOne(ctx, tx, "set password", query, hash, millis(at), userID); err != nil {
 			return err
 		}
@@ -122,7 +122,7 @@ func (s *Store) RehashPassword(ctx context.Context, userID int64, old, hash stri
 
 // DisableUser bars the user from now on and ends the user's sessions; a second call keeps the first time.
 func (s *Store) DisableUser(ctx context.Context, userID int64, at time.Time) error {
-	return s.Transact(ctx, func(tx *sql.Tx) error { return s.disable(ctx, tx, userID, at) })
+	return s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error { return s.disable(ctx, tx, userID, at) })
 }
 
 // disable begins with the user's row: a login at the same time either finds the user barred, or has its session ended.
@@ -144,7 +144,7 @@ func (s *Store) EnableUser(ctx context.Context, userID int64) error {
 
 // DeleteUser removes the user and the user's sessions.
 func (s *Store) DeleteUser(ctx context.Context, userID int64, at time.Time) error {
-	return s.Transact(ctx, func(tx *sql.Tx) error {
+	return s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := s.disable(ctx, tx, userID, at); err != nil {
 			return err
 		}

@@ -41,11 +41,42 @@ type memory struct {
 	verified *otter.Cache[tokenSum, *Claims]
 	live     *otter.Cache[string, *liveSession]
 	polled   atomic.Pointer[time.Time] // when the feed was last read; nil before
-	away     atomic.Bool               // the feed could not be read the last time
+	away     atomic.Pointer[absence]   // the latest absence of the database; nil before
 	polling  chan struct{}             // one place: for whoever reads the feed
 	farAt    time.Time                 // when it was last read far back; for whoever reads it
 	hits     atomic.Int64
 	loads    atomic.Int64
+}
+
+// absence is a time in which the feed could not be read: for all that is known here, the database was away.
+type absence struct{ began, ended time.Time } // ended is zero while it lasts
+
+func (m *memory) isAway() bool {
+	away := m.away.Load()
+	return away != nil && away.ended.IsZero()
+}
+
+func (m *memory) lost() {
+	if polled := m.polled.Load(); polled != nil && !m.isAway() {
+		m.away.Store(&absence{began: *polled})
+	}
+}
+
+func (m *memory) found(now time.Time) {
+	if away := m.away.Load(); m.isAway() {
+		m.away.Store(&absence{began: away.began, ended: now})
+	}
+}
+
+// inGrace reports whether a client may still ask again for the answer to a refresh of this time. When the database went
+// away before the client could, the grace begins with its return: a refresh may be done whose answer nobody could send.
+func (m *memory) inGrace(refreshed, now time.Time) bool {
+	if now.Sub(refreshed) <= refreshGrace {
+		return true
+	}
+	away := m.away.Load()
+	return away != nil && !away.ended.IsZero() && now.Sub(away.ended) <= refreshGrace &&
+		!refreshed.Before(away.began.Add(-refreshGrace)) && !refreshed.After(away.ended)
 }
 
 // tokenSum stands for a token: the whole text counts, and memory holds no credential.
@@ -112,7 +143,7 @@ func (m *memory) age(now time.Time) time.Duration {
 // away they count until memoryGrace is over.
 func (s *Service) counts(ctx context.Context, now time.Time) bool {
 	age := s.memory.age(now)
-	if age > maxStaleness && age <= memoryGrace && !s.memory.away.Load() {
+	if age > maxStaleness && age <= memoryGrace && !s.memory.isAway() {
 		s.catchUp(ctx)
 	}
 	return age <= memoryGrace
@@ -125,7 +156,7 @@ func (s *Service) catchUp(ctx context.Context) {
 	select {
 	case s.memory.polling <- struct{}{}:
 	case <-ctx.Done():
-		s.memory.away.Store(true)
+		s.memory.lost()
 		return
 	}
 	defer func() { <-s.memory.polling }()
@@ -174,6 +205,7 @@ func (s *Service) Poll(ctx context.Context) error {
 	select {
 	case s.memory.polling <- struct{}{}:
 	case <-ctx.Done():
+		s.memory.lost()
 		return ctx.Err()
 	}
 	defer func() { <-s.memory.polling }()
@@ -187,12 +219,13 @@ func (s *Service) poll(ctx context.Context) error {
 		s.memory.live.InvalidateAll() // what was missed may be older than the feed is read back
 	}
 	ended, err := s.Store.Revocations(ctx, past)
-	s.memory.away.Store(err != nil)
 	if err != nil {
+		s.memory.lost()
 		return fmt.Errorf("poll revocations: %w", err)
 	}
 	s.memory.forget(ended...)
 	s.memory.polled.Store(&now)
+	s.memory.found(s.Now())
 	if far {
 		s.memory.farAt = now
 	}

@@ -100,8 +100,8 @@ func (h holder) over(now time.Time) models.EndedReason {
 }
 
 // retries reports whether the token is the one before the newest, sent again in time.
-func (h holder) retries(now time.Time) bool {
-	return h.token.count == h.session.RefreshCount-1 && now.Sub(h.session.LastUsedAt) <= refreshGrace
+func (s *Service) retries(h holder, now time.Time) bool {
+	return h.token.count == h.session.RefreshCount-1 && s.memory.inGrace(h.session.LastUsedAt, now)
 }
 
 // holder looks up whose token this is. Roles and state of the user are as the database has them now.
@@ -141,7 +141,7 @@ func (s *Service) rotate(ctx context.Context, h holder) (Login, bool, error) {
 // retry answers a token that has been used before.
 func (s *Service) retry(ctx context.Context, h holder) (Login, error) {
 	now := s.Now()
-	if h.retries(now) {
+	if s.retries(h, now) {
 		if same, ok := s.Keys.remake(h.session.ID, h.session.RefreshCount, h.session.RefreshHash); ok {
 			return Login{User: h.user, Session: h.session, RefreshToken: same, At: now}, nil
 		}
@@ -204,7 +204,7 @@ func (s *Service) LogoutByRefreshToken(ctx context.Context, text string, scope S
 	if reason := h.over(now); reason != "" {
 		return s.LogoutAgain(ctx, h.user.ID, scope, reason)
 	}
-	if scope != ScopeLocal && !h.current && !h.retries(now) {
+	if scope != ScopeLocal && !h.current && !s.retries(h, now) {
 		return errors.Join(s.end(ctx, h.session, models.EndedByReuse), sessionEnded(models.EndedByReuse))
 	}
 	return s.Logout(ctx, Principal{UserID: h.user.ID, SessionID: h.session.ID}, scope)
@@ -216,13 +216,11 @@ func (s *Service) LogoutAgain(ctx context.Context, userID int64, scope Scope, re
 	if scope == ScopeLocal {
 		return nil
 	}
-	for _, err := range s.Store.LiveSessions(ctx, userID, s.Now()) {
-		if err != nil {
-			return err
-		}
-		return sessionEnded(reason)
+	some, err := s.Store.AnyLiveSession(ctx, userID, s.Now())
+	if err != nil || !some {
+		return err
 	}
-	return nil
+	return sessionEnded(reason)
 }
 
 const maxListed = 100

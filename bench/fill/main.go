@@ -117,7 +117,7 @@ func (p plan) addUsers(ctx context.Context, store *models.Store) error {
 	if err != nil {
 		return err
 	}
-	return store.Transact(ctx, func(tx *sql.Tx) error {
+	return store.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO counters (name, value) VALUES ('users', $1)`, p.users)
 		return err
 	})
@@ -144,7 +144,7 @@ func (p plan) userID(session int) int {
 func insert(ctx context.Context, store *models.Store, into string, n int, row func(i int) []any) error {
 	for first := 0; first < n; first += rowsPerTransaction {
 		end := min(first+rowsPerTransaction, n)
-		err := store.Transact(ctx, func(tx *sql.Tx) error {
+		err := store.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 			for i := first; i < end; i += rowsPerStatement {
 				if err := insertSome(ctx, tx, into, i, min(i+rowsPerStatement, end), row); err != nil {
 					return err

@@ -38,6 +38,7 @@ while read -r port <&3; do
 		# More than once: a server that has only just been started ignores the signal.
 		while [ -e "$folder/running" ]; do
 			kill -QUIT $server
+			kill -CONT $server # a test may have frozen it
 			sleep 0.1
 		done
 	} >/dev/null 2>&1 &
