@@ -439,13 +439,20 @@ func TestPurge(t *testing.T) {
 func TestRotationAndEndDoNotBothWin(t *testing.T) {
 	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
 		s := openStore(t, database(t))
-		ada := addUser(t, s, "ada")
+		ada := addUser(t, s, "ada", "guide", "admin")
 		addSession(t, s, "x", ada.ID)
-		rotation := Rotation{SessionID: "x", FromCount: 0, Hash: "hash 1", At: epoch, IdleEndsAt: epoch.Add(week)}
-		for i, want := range []bool{true, false} {
-			if ok, err := s.RotateSession(t.Context(), rotation); ok != want || err != nil {
-				t.Errorf("rotation %d from the same count: %v %v", i, ok, err)
-			}
+		rotation := Rotation{SessionID: "x", FromCount: 0, FromHash: "hash 0", Hash: "hash 1", At: epoch.Add(time.Hour), IdleEndsAt: epoch.Add(2 * week)}
+		want := testSession("x", ada.ID)
+		want.LastUsedAt, want.IdleEndsAt, want.RefreshHash, want.RefreshCount = rotation.At, rotation.IdleEndsAt, rotation.Hash, 1
+		session, user, err := s.RotateSession(t.Context(), rotation)
+		if diff := cmp.Diff(want, session); diff != "" || err != nil {
+			t.Error(diff, err)
+		}
+		if diff := cmp.Diff(User{ID: ada.ID, Username: "ada", Roles: []string{"guide", "admin"}}, user); diff != "" {
+			t.Error(diff)
+		}
+		if _, _, err := s.RotateSession(t.Context(), rotation); !errors.Is(err, ErrNotFound) {
+			t.Errorf("a second rotation from the same count: %v", err)
 		}
 		if ended, err := s.EndSession(t.Context(), ada.ID+1, "x", EndedByLogout, epoch); ended || err != nil {
 			t.Errorf("somebody else ended it: %v", err)
@@ -455,8 +462,8 @@ func TestRotationAndEndDoNotBothWin(t *testing.T) {
 				t.Errorf("end %d: %v %v", i, ended, err)
 			}
 		}
-		rotation.FromCount = 1
-		if ok, err := s.RotateSession(t.Context(), rotation); ok || err != nil {
+		rotation.FromCount, rotation.FromHash = 1, rotation.Hash
+		if _, _, err := s.RotateSession(t.Context(), rotation); !errors.Is(err, ErrNotFound) {
 			t.Errorf("an ended session was rotated: %v", err)
 		}
 		news, err := s.Revocations(t.Context(), time.Minute) // whatever the clock of who ended it said
@@ -469,5 +476,53 @@ func TestRotationAndEndDoNotBothWin(t *testing.T) {
 		if news, err := s.Revocations(t.Context(), time.Minute); len(news) != 0 || err != nil {
 			t.Errorf("news of more than a minute ago: %v, %v", news, err)
 		}
+	})
+}
+
+func TestRotationWants(t *testing.T) {
+	good := Rotation{SessionID: "x", FromHash: "hash 0", Hash: "hash 1", At: epoch, IdleEndsAt: epoch.Add(week)}
+	tests := []struct {
+		name   string
+		change func(*Rotation)
+		ok     bool
+	}{
+		{"all that it says", func(*Rotation) {}, true},
+		{"the session", func(r *Rotation) { r.SessionID = "y" }, false},
+		{"the count", func(r *Rotation) { r.FromCount = 1 }, false},
+		{"the hash", func(r *Rotation) { r.FromHash = "hash 9" }, false},
+		{"not idle too long", func(r *Rotation) { r.At = epoch.Add(week) }, false},
+		{"not idle quite too long", func(r *Rotation) { r.At = epoch.Add(week - time.Millisecond) }, true},
+	}
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		s := openStore(t, database(t))
+		rotate := func(name string, prepare func(User), r Rotation, ok bool) {
+			if err := s.Transact(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+				_, err := tx.ExecContext(ctx, `DELETE FROM users`)
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			ada := addUser(t, s, "ada")
+			addSession(t, s, "x", ada.ID)
+			prepare(ada)
+			if _, _, err := s.RotateSession(t.Context(), r); (err == nil) != ok || err != nil && !errors.Is(err, ErrNotFound) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		for _, tt := range tests {
+			r := good
+			tt.change(&r)
+			rotate(tt.name, func(User) {}, r, tt.ok)
+		}
+		execute := func(query string) func(User) {
+			return func(User) {
+				if _, err := s.write.ExecContext(t.Context(), query); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		rotate("a user who is not disabled", execute(`UPDATE users SET disabled_at = 1`), good, false)
+		rotate("not too old", execute(`UPDATE sessions SET ends_at = last_used_at`), good, false)
+		rotate("not ended", execute(`UPDATE sessions SET ended_at = 1`), good, false)
 	})
 }

@@ -52,8 +52,9 @@ func (s Session) Ended(at time.Time) EndedReason {
 	return ""
 }
 
-const sessionColumns = `s.id, s.user_id, s.created_at, s.last_used_at, s.idle_ends_at, s.ends_at, s.address,
-	s.user_agent, s.refresh_count, s.refresh_hash, s.ended_at, s.ended_reason`
+const sessionColumns = `sessions.id, sessions.user_id, sessions.created_at, sessions.last_used_at, sessions.idle_ends_at,
+	sessions.ends_at, sessions.address, sessions.user_agent, sessions.refresh_count, sessions.refresh_hash,
+	sessions.ended_at, sessions.ended_reason`
 
 // CreateSession stores a new session of the user, or returns ErrNotFound when the user was deleted, disabled or given
 // another password since it was read.
@@ -71,7 +72,7 @@ func (s *Store) CreateSession(ctx context.Context, user User, n Session) error {
 }
 
 const sessionWithUserQuery = `SELECT ` + sessionColumns + `, u.username, u.roles, u.disabled_at
-	FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1`
+	FROM sessions JOIN users u ON u.id = sessions.user_id WHERE sessions.id = $1`
 
 // SessionWithUser returns the session and its user as they are now, or ErrNotFound.
 func (s *Store) SessionWithUser(ctx context.Context, id string) (session Session, user User, err error) {
@@ -90,8 +91,8 @@ func (s *Store) SessionWithUser(ctx context.Context, id string) (session Session
 
 // Sessions returns the user's sessions, the newest first, at most limit.
 func (s *Store) Sessions(ctx context.Context, userID int64, limit int) (all []Session, err error) {
-	const query = `SELECT ` + sessionColumns + ` FROM sessions s WHERE s.user_id = $1
-		ORDER BY s.created_at DESC, s.id LIMIT $2`
+	const query = `SELECT ` + sessionColumns + ` FROM sessions WHERE user_id = $1
+		ORDER BY created_at DESC, id LIMIT $2`
 	err = s.reading(ctx, func(ctx context.Context) error {
 		all, err = list(ctx, s, s.read, "list sessions", scanOneSession, query, userID, limit)
 		return err
@@ -102,9 +103,9 @@ func (s *Store) Sessions(ctx context.Context, userID int64, limit int) (all []Se
 // LiveSessions yields the sessions that have not ended at this time with the names of their users, the newest first;
 // userID 0 stands for all users. An error ends the sequence.
 func (s *Store) LiveSessions(ctx context.Context, userID int64, at time.Time) iter.Seq2[NamedSession, error] {
-	const query = `SELECT ` + sessionColumns + `, u.username FROM sessions s JOIN users u ON u.id = s.user_id
-		WHERE (CAST($1 AS BIGINT) = 0 OR s.user_id = $1) AND s.ended_at IS NULL AND s.idle_ends_at > $2 AND s.ends_at > $2
-		ORDER BY s.created_at DESC, s.id`
+	const query = `SELECT ` + sessionColumns + `, u.username FROM sessions JOIN users u ON u.id = user_id
+		WHERE (CAST($1 AS BIGINT) = 0 OR user_id = $1) AND ended_at IS NULL AND idle_ends_at > $2 AND ends_at > $2
+		ORDER BY sessions.created_at DESC, sessions.id`
 	return stream(ctx, s, "list sessions", scanNamedSession, query, userID, millis(at))
 }
 
@@ -153,35 +154,38 @@ func scanSession(row scanner, more ...any) (Session, error) {
 // Rotation replaces the refresh token of a session.
 type Rotation struct {
 	SessionID  string
-	FromCount  int64 // what Session.RefreshCount must still be
+	FromCount  int64  // what Session.RefreshCount must still be
+	FromHash   string // what Session.RefreshHash must still be
 	Hash       string
 	At         time.Time
 	IdleEndsAt time.Time
 }
 
 const rotateSessionQuery = `UPDATE sessions SET refresh_hash = $1, refresh_count = refresh_count + 1, last_used_at = $2,
-	idle_ends_at = $3 WHERE id = $4 AND refresh_count = $5 AND ended_at IS NULL`
+		idle_ends_at = $3
+	WHERE id = $4 AND refresh_count = $5 AND refresh_hash = $6 AND ended_at IS NULL AND idle_ends_at > $2 AND ends_at > $2
+		AND EXISTS (SELECT 1 FROM users u WHERE u.id = user_id AND u.disabled_at IS NULL)
+	RETURNING ` + sessionColumns + `, (SELECT u.username FROM users u WHERE u.id = user_id),
+		(SELECT u.roles FROM users u WHERE u.id = user_id)`
 
-// RotateSession carries out the rotation, and reports false when another one was first or the session has ended.
-// It is one statement, so that of any number at the same time one succeeds. It is repeated when the connection was cut:
-// should the first have succeeded all the same, then the second reports false, as if another request had been first.
-func (s *Store) RotateSession(ctx context.Context, r Rotation) (rotated bool, err error) {
+// RotateSession carries out the rotation and returns the session and its user as they are then, or ErrNotFound when
+// another one was first, or the session has ended, or its user is disabled. It is one statement, so that of any number at
+// the same time one succeeds. It is repeated when the connection was cut: should the first have succeeded all the same,
+// then the second finds what it would find had another request been first.
+func (s *Store) RotateSession(ctx context.Context, r Rotation) (session Session, user User, err error) {
 	ctx, cancel := context.WithTimeout(ctx, writeWait)
 	defer cancel()
+	var roles string
 	err = s.repeating(ctx, func(ctx context.Context) error {
-		rotated, err = s.rotate(ctx, r)
+		row := s.rotateSession.QueryRowContext(ctx, r.Hash, millis(r.At), millis(r.IdleEndsAt), r.SessionID, r.FromCount, r.FromHash)
+		session, err = scanSession(row, &user.Username, &roles)
 		return err
 	})
-	return rotated, s.fail("rotate session", err)
-}
-
-func (s *Store) rotate(ctx context.Context, r Rotation) (bool, error) {
-	result, err := s.rotateSession.ExecContext(ctx, r.Hash, millis(r.At), millis(r.IdleEndsAt), r.SessionID, r.FromCount)
 	if err != nil {
-		return false, err
+		return Session{}, User{}, s.fail("rotate session", err)
 	}
-	n, err := result.RowsAffected()
-	return n == 1, err
+	user.ID, user.Roles = session.UserID, splitRoles(roles)
+	return session, user, nil
 }
 
 // EndSession ends one session of the user. It reports whether it was this call that ended it.

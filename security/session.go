@@ -64,9 +64,17 @@ func clip(s string, n int) string {
 // refreshGrace, gets the same successor; an older one means that somebody else has a copy, and ends the session. The
 // error is *Error: refresh_token_invalid or session_ended; or it wraps models.ErrUnavailable.
 func (s *Service) Refresh(ctx context.Context, text string) (Login, error) {
+	token, err := s.authentic(text)
+	if err != nil {
+		return Login{}, err
+	}
 	const attempts = 3 // the second sees what overtook the first; more would be a livelock
 	for range attempts {
-		holder, err := s.holder(ctx, text)
+		login, err := s.rotate(ctx, token, text)
+		if !errors.Is(err, models.ErrNotFound) {
+			return login, err
+		}
+		holder, err := s.holder(ctx, token, text)
 		if err != nil {
 			return Login{}, err
 		}
@@ -76,11 +84,22 @@ func (s *Service) Refresh(ctx context.Context, text string) (Login, error) {
 		if !holder.current {
 			return s.retry(ctx, holder)
 		}
-		if login, ok, err := s.rotate(ctx, holder); ok || err != nil {
-			return login, err
-		}
 	}
 	return Login{}, fmt.Errorf("refresh: %w: overtaken too often", models.ErrUnavailable)
+}
+
+// authentic reads a refresh token that a key of the ring has made. A key that is no longer there counts for nothing:
+// somebody else may have it.
+func (s *Service) authentic(text string) (refreshToken, error) {
+	token, ok := parseRefreshToken(text)
+	if !ok || !s.Keys.made(token) {
+		return refreshToken{}, invalidRefreshToken()
+	}
+	return token, nil
+}
+
+func invalidRefreshToken() *Error {
+	return &Error{Code: RefreshInvalid, Detail: "The refresh token was refused: it is not one of this service. Log in again with POST /auth."}
 }
 
 // holder is who presents an authentic refresh token.
@@ -105,37 +124,34 @@ func (s *Service) retries(h holder, now time.Time) bool {
 }
 
 // holder looks up whose token this is. Roles and state of the user are as the database has them now.
-func (s *Service) holder(ctx context.Context, text string) (holder, error) {
-	invalid := &Error{Code: RefreshInvalid, Detail: "The refresh token was refused: it is not one of this service. Log in again with POST /auth."}
-	token, ok := parseRefreshToken(text)
-	if !ok {
-		return holder{}, invalid
-	}
+func (s *Service) holder(ctx context.Context, token refreshToken, text string) (holder, error) {
 	session, user, err := s.Store.SessionWithUser(ctx, token.sessionID)
 	if errors.Is(err, models.ErrNotFound) {
-		return holder{}, invalid
+		return holder{}, invalidRefreshToken()
 	}
 	if err != nil {
 		return holder{}, fmt.Errorf("look up refresh token: %w", err)
 	}
 	h := holder{session: session, user: user, token: token, current: sameHash(hashRefresh(text), session.RefreshHash)}
-	// A key that is no longer in the ring counts for nothing: somebody else may have it, and make what its hash matches.
-	if !s.Keys.made(token) || !h.current && token.count >= session.RefreshCount {
-		return holder{}, invalid
+	if !h.current && token.count >= session.RefreshCount {
+		return holder{}, invalidRefreshToken()
 	}
 	return h, nil
 }
 
-// rotate makes the successor; it reports false when another request was first.
-func (s *Service) rotate(ctx context.Context, h holder) (Login, bool, error) {
+// rotate makes the successor of the newest token of a session that lives, without a look at the session before: that is
+// what nearly all refreshes are. It returns models.ErrNotFound for all others.
+func (s *Service) rotate(ctx context.Context, token refreshToken, text string) (Login, error) {
 	now := s.Now()
-	next := s.Keys.refreshToken(h.session.ID, h.session.RefreshCount+1).String()
-	idleEnds := now.Add(s.Settings.SessionIdle)
-	ok, err := s.Store.RotateSession(ctx, models.Rotation{
-		SessionID: h.session.ID, FromCount: h.session.RefreshCount, Hash: hashRefresh(next), At: now, IdleEndsAt: idleEnds,
+	next := s.Keys.refreshToken(token.sessionID, token.count+1).String()
+	session, user, err := s.Store.RotateSession(ctx, models.Rotation{
+		SessionID: token.sessionID, FromCount: token.count, FromHash: hashRefresh(text), Hash: hashRefresh(next),
+		At: now, IdleEndsAt: now.Add(s.Settings.SessionIdle),
 	})
-	h.session.IdleEndsAt = idleEnds
-	return Login{User: h.user, Session: h.session, RefreshToken: next, At: now}, ok, err
+	if err != nil {
+		return Login{}, err
+	}
+	return Login{User: user, Session: session, RefreshToken: next, At: now}, nil
 }
 
 // retry answers a token that has been used before.
@@ -196,7 +212,11 @@ func (s *Service) endAll(ctx context.Context, userID int64, except string) error
 // LogoutByRefreshToken is Logout for a client that has only its refresh token left. A token that was used before has
 // no more say than to end its own session.
 func (s *Service) LogoutByRefreshToken(ctx context.Context, text string, scope Scope) error {
-	h, err := s.holder(ctx, text)
+	token, err := s.authentic(text)
+	if err != nil {
+		return err
+	}
+	h, err := s.holder(ctx, token, text)
 	if err != nil {
 		return err
 	}
