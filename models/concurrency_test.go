@@ -90,7 +90,7 @@ func TestOneRotationWins(t *testing.T) {
 		for i := range 50 {
 			wg.Go(func() {
 				// The same hash before and after: only the count tells them apart.
-				_, _, err := stores[i%2].RotateSession(t.Context(), Rotation{SessionID: "x", FromHash: "hash 0", Hash: "hash 0", At: epoch, IdleEndsAt: epoch.Add(week)})
+				_, err := stores[i%2].RotateSession(t.Context(), Rotation{SessionID: "x", FromHash: "hash 0", Hash: "hash 0", At: epoch, IdleEndsAt: epoch.Add(week)})
 				mu.Lock()
 				defer mu.Unlock()
 				switch {

@@ -442,16 +442,18 @@ func TestRotationAndEndDoNotBothWin(t *testing.T) {
 		ada := addUser(t, s, "ada", "guide", "admin")
 		addSession(t, s, "x", ada.ID)
 		rotation := Rotation{SessionID: "x", FromCount: 0, FromHash: "hash 0", Hash: "hash 1", At: epoch.Add(time.Hour), IdleEndsAt: epoch.Add(2 * week)}
-		want := testSession("x", ada.ID)
-		want.LastUsedAt, want.IdleEndsAt, want.RefreshHash, want.RefreshCount = rotation.At, rotation.IdleEndsAt, rotation.Hash, 1
-		session, user, err := s.RotateSession(t.Context(), rotation)
-		if diff := cmp.Diff(want, session); diff != "" || err != nil {
+		rotated, err := s.RotateSession(t.Context(), rotation)
+		want := Rotated{UserID: ada.ID, Username: "ada", Roles: []string{"guide", "admin"}, EndsAt: epoch.Add(4 * week)}
+		if diff := cmp.Diff(want, rotated); diff != "" || err != nil {
 			t.Error(diff, err)
 		}
-		if diff := cmp.Diff(User{ID: ada.ID, Username: "ada", Roles: []string{"guide", "admin"}}, user); diff != "" {
-			t.Error(diff)
+		session := testSession("x", ada.ID)
+		session.LastUsedAt, session.IdleEndsAt, session.RefreshHash, session.RefreshCount = rotation.At, rotation.IdleEndsAt, rotation.Hash, 1
+		got, _, err := s.SessionWithUser(t.Context(), "x")
+		if diff := cmp.Diff(session, got); diff != "" || err != nil {
+			t.Error(diff, err)
 		}
-		if _, _, err := s.RotateSession(t.Context(), rotation); !errors.Is(err, ErrNotFound) {
+		if _, err := s.RotateSession(t.Context(), rotation); !errors.Is(err, ErrNotFound) {
 			t.Errorf("a second rotation from the same count: %v", err)
 		}
 		if ended, err := s.EndSession(t.Context(), ada.ID+1, "x", EndedByLogout, epoch); ended || err != nil {
@@ -463,7 +465,7 @@ func TestRotationAndEndDoNotBothWin(t *testing.T) {
 			}
 		}
 		rotation.FromCount, rotation.FromHash = 1, rotation.Hash
-		if _, _, err := s.RotateSession(t.Context(), rotation); !errors.Is(err, ErrNotFound) {
+		if _, err := s.RotateSession(t.Context(), rotation); !errors.Is(err, ErrNotFound) {
 			t.Errorf("an ended session was rotated: %v", err)
 		}
 		news, err := s.Revocations(t.Context(), time.Minute) // whatever the clock of who ended it said
@@ -505,7 +507,7 @@ func TestRotationWants(t *testing.T) {
 			ada := addUser(t, s, "ada")
 			addSession(t, s, "x", ada.ID)
 			prepare(ada)
-			if _, _, err := s.RotateSession(t.Context(), r); (err == nil) != ok || err != nil && !errors.Is(err, ErrNotFound) {
+			if _, err := s.RotateSession(t.Context(), r); (err == nil) != ok || err != nil && !errors.Is(err, ErrNotFound) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

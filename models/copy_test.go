@@ -31,7 +31,7 @@ func fixture(t *testing.T, url string) {
 				t.Fatal(err)
 			}
 		case 1:
-			if _, _, err := s.RotateSession(ctx, Rotation{SessionID: fmt.Sprint("s", i), FromHash: "hash 0", Hash: "x", At: epoch, IdleEndsAt: epoch.Add(week)}); err != nil {
+			if _, err := s.RotateSession(ctx, Rotation{SessionID: fmt.Sprint("s", i), FromHash: "hash 0", Hash: "x", At: epoch, IdleEndsAt: epoch.Add(week)}); err != nil {
 				t.Fatal(err)
 			}
 		case 2:

@@ -165,27 +165,35 @@ const rotateSessionQuery = `UPDATE sessions SET refresh_hash = $1, refresh_count
 		idle_ends_at = $3
 	WHERE id = $4 AND refresh_count = $5 AND refresh_hash = $6 AND ended_at IS NULL AND idle_ends_at > $2 AND ends_at > $2
 		AND EXISTS (SELECT 1 FROM users u WHERE u.id = user_id AND u.disabled_at IS NULL)
-	RETURNING ` + sessionColumns + `, (SELECT u.username FROM users u WHERE u.id = user_id),
+	RETURNING user_id, ends_at, (SELECT u.username FROM users u WHERE u.id = user_id),
 		(SELECT u.roles FROM users u WHERE u.id = user_id)`
 
-// RotateSession carries out the rotation and returns the session and its user as they are then, or ErrNotFound when
-// another one was first, or the session has ended, or its user is disabled. It is one statement, so that of any number at
-// the same time one succeeds. It is repeated when the connection was cut: should the first have succeeded all the same,
-// then the second finds what it would find had another request been first.
-func (s *Store) RotateSession(ctx context.Context, r Rotation) (session Session, user User, err error) {
+// Rotated is a session after a rotation, with its user as they are then.
+type Rotated struct {
+	UserID   int64
+	Username string
+	Roles    []string
+	EndsAt   time.Time // of the session, however often it is refreshed
+}
+
+// RotateSession carries out the rotation, or returns ErrNotFound when another one was first, or the session has ended, or
+// its user is disabled. It is one statement, so that of any number at the same time one succeeds. It is repeated when the
+// connection was cut: should the first have succeeded all the same, then the second finds what it would find had another
+// request been first.
+func (s *Store) RotateSession(ctx context.Context, r Rotation) (rotated Rotated, err error) {
 	ctx, cancel := context.WithTimeout(ctx, writeWait)
 	defer cancel()
 	var roles string
+	var ends int64
 	err = s.repeating(ctx, func(ctx context.Context) error {
 		row := s.rotateSession.QueryRowContext(ctx, r.Hash, millis(r.At), millis(r.IdleEndsAt), r.SessionID, r.FromCount, r.FromHash)
-		session, err = scanSession(row, &user.Username, &roles)
-		return err
+		return row.Scan(&rotated.UserID, &ends, &rotated.Username, &roles)
 	})
 	if err != nil {
-		return Session{}, User{}, s.fail("rotate session", err)
+		return Rotated{}, s.fail("rotate session", err)
 	}
-	user.ID, user.Roles = session.UserID, splitRoles(roles)
-	return session, user, nil
+	rotated.Roles, rotated.EndsAt = splitRoles(roles), fromMillis(ends)
+	return rotated, nil
 }
 
 // EndSession ends one session of the user. It reports whether it was this call that ended it.

@@ -144,14 +144,19 @@ func (s *Service) holder(ctx context.Context, token refreshToken, text string) (
 func (s *Service) rotate(ctx context.Context, token refreshToken, text string) (Login, error) {
 	now := s.Now()
 	next := s.Keys.refreshToken(token.sessionID, token.count+1).String()
-	session, user, err := s.Store.RotateSession(ctx, models.Rotation{
+	idleEnds := now.Add(s.Settings.SessionIdle)
+	rotated, err := s.Store.RotateSession(ctx, models.Rotation{
 		SessionID: token.sessionID, FromCount: token.count, FromHash: hashRefresh(text), Hash: hashRefresh(next),
-		At: now, IdleEndsAt: now.Add(s.Settings.SessionIdle),
+		At: now, IdleEndsAt: idleEnds,
 	})
 	if err != nil {
 		return Login{}, err
 	}
-	return Login{User: user, Session: session, RefreshToken: next, At: now}, nil
+	return Login{
+		User:         models.User{ID: rotated.UserID, Username: rotated.Username, Roles: rotated.Roles},
+		Session:      models.Session{ID: token.sessionID, UserID: rotated.UserID, IdleEndsAt: idleEnds, EndsAt: rotated.EndsAt},
+		RefreshToken: next, At: now,
+	}, nil
 }
 
 // retry answers a token that has been used before.
