@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -164,8 +165,9 @@ type Rotation struct {
 const rotateSessionQuery = `UPDATE sessions SET refresh_hash = $1, refresh_count = refresh_count + 1, last_used_at = $2,
 		idle_ends_at = $3
 	WHERE id = $4 AND refresh_count = $5 AND refresh_hash = $6 AND ended_at IS NULL AND idle_ends_at > $2 AND ends_at > $2
-		AND EXISTS (SELECT 1 FROM users u WHERE u.id = user_id AND u.disabled_at IS NULL)
-	RETURNING user_id, ends_at, (SELECT u.username FROM users u WHERE u.id = user_id),
+		AND EXISTS (SELECT 1 FROM users u WHERE u.id = user_id AND u.disabled_at IS NULL)`
+
+const rotatedColumns = ` RETURNING user_id, ends_at, (SELECT u.username FROM users u WHERE u.id = user_id),
 		(SELECT u.roles FROM users u WHERE u.id = user_id)`
 
 // Rotated is a session after a rotation, with its user as they are then.
@@ -183,17 +185,40 @@ type Rotated struct {
 func (s *Store) RotateSession(ctx context.Context, r Rotation) (rotated Rotated, err error) {
 	ctx, cancel := context.WithTimeout(ctx, writeWait)
 	defer cancel()
+	rotate := s.rotateAndFetch
+	if s.engine.fetchApart {
+		rotate = s.rotateThenFetch
+	}
+	err = s.repeating(ctx, func(ctx context.Context) error {
+		rotated, err = rotate(ctx, r)
+		return err
+	})
+	return rotated, s.fail("rotate session", err)
+}
+
+func (r Rotation) args() []any {
+	return []any{r.Hash, millis(r.At), millis(r.IdleEndsAt), r.SessionID, r.FromCount, r.FromHash}
+}
+
+func (s *Store) rotateAndFetch(ctx context.Context, r Rotation) (Rotated, error) {
+	var rotated Rotated
 	var roles string
 	var ends int64
-	err = s.repeating(ctx, func(ctx context.Context) error {
-		row := s.rotateSession.QueryRowContext(ctx, r.Hash, millis(r.At), millis(r.IdleEndsAt), r.SessionID, r.FromCount, r.FromHash)
-		return row.Scan(&rotated.UserID, &ends, &rotated.Username, &roles)
-	})
-	if err != nil {
-		return Rotated{}, s.fail("rotate session", err)
-	}
+	err := s.rotateSession.QueryRowContext(ctx, r.args()...).Scan(&rotated.UserID, &ends, &rotated.Username, &roles)
 	rotated.Roles, rotated.EndsAt = splitRoles(roles), fromMillis(ends)
-	return rotated, nil
+	return rotated, err
+}
+
+func (s *Store) rotateThenFetch(ctx context.Context, r Rotation) (Rotated, error) {
+	result, err := s.rotateSession.ExecContext(ctx, r.args()...)
+	if err != nil {
+		return Rotated{}, err
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		return Rotated{}, errors.Join(err, sql.ErrNoRows)
+	}
+	session, user, err := s.SessionWithUser(ctx, r.SessionID)
+	return Rotated{UserID: user.ID, Username: user.Username, Roles: user.Roles, EndsAt: session.EndsAt}, err
 }
 
 // EndSession ends one session of the user. It reports whether it was this call that ended it.

@@ -19,10 +19,11 @@ const sqliteReaders = 4
 func sqliteEngine() engine {
 	return engine{
 		name: "SQLite", dialect: goose.DialectSQLite3, versionTable: goose.DefaultTablename,
-		clock:   `CAST(unixepoch('now', 'subsec') * 1000 AS INTEGER)`,
-		version: `SELECT sqlite_version()`,
-		size:    `SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()`,
-		cut:     never, undone: never, impossible: never,
+		clock:      `CAST(unixepoch('now', 'subsec') * 1000 AS INTEGER)`,
+		version:    `SELECT sqlite_version()`,
+		size:       `SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()`,
+		fetchApart: true,
+		cut:        never, undone: never, impossible: never,
 	}
 }
 

@@ -46,6 +46,8 @@ type engine struct {
 	version   string // SQL: the version of the engine
 	size      string // SQL: bytes on the disk
 
+	fetchApart bool // the lock for writing is kept until a returned row was fetched: to read it apart is quicker
+
 	cut        func(error) bool // the connection was lost
 	undone     func(error) bool // the transaction was undone as a whole, because another one was in the way
 	impossible func(error) bool // a parameter is text that no column can hold, so no row has it
@@ -118,7 +120,11 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 	if s.sessionWithUser, err = s.read.PrepareContext(ctx, sessionWithUserQuery); err != nil {
 		return fmt.Errorf("prepare: %w", err)
 	}
-	if s.rotateSession, err = s.write.PrepareContext(ctx, rotateSessionQuery); err != nil {
+	rotate := rotateSessionQuery
+	if !s.engine.fetchApart {
+		rotate += rotatedColumns
+	}
+	if s.rotateSession, err = s.write.PrepareContext(ctx, rotate); err != nil {
 		return fmt.Errorf("prepare: %w", err)
 	}
 	return nil
