@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,9 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
+
+	"sherpa/internal/testlog"
 )
 
 // process is the program on a folder of its own, as another process.
@@ -25,25 +25,7 @@ type process struct {
 	dir     string
 	env     []string // more settings, which may be changed before a start
 	command *exec.Cmd
-	log     lockedBuffer
-}
-
-// lockedBuffer may be read while the process writes.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log     testlog.Buffer
 }
 
 // startProcess starts the program in a folder, with more settings such as "SHERPA_ACCESS_TTL=1m", and waits until it

@@ -1,7 +1,6 @@
 package handlers_test
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -22,6 +21,7 @@ import (
 
 	"sherpa/handlers"
 	"sherpa/internal/pgtest"
+	"sherpa/internal/testlog"
 	"sherpa/models"
 	"sherpa/security"
 )
@@ -61,25 +61,8 @@ type server struct {
 	store   *models.Store
 	service *security.Service
 	user    models.User
-	log     *lockedBuffer
+	log     *testlog.Buffer
 	router  *gin.Engine
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
@@ -106,7 +89,7 @@ func newServer(t testing.TB, change ...func(*handlers.Config)) *server {
 // newServerWith adds resources to the shipped ones.
 func newServerWith(t testing.TB, more []handlers.TestRoute, change ...func(*handlers.Config)) *server {
 	t.Helper()
-	s := &server{t: t, clock: &clock{now: time.Now().Truncate(time.Second)}, log: &lockedBuffer{}}
+	s := &server{t: t, clock: &clock{now: time.Now().Truncate(time.Second)}, log: &testlog.Buffer{}}
 	store, err := models.Open(t.Context(), testDatabase(t))
 	if err != nil {
 		t.Fatal(err)
