@@ -275,14 +275,17 @@ func TestRefreshReadsTheUserAfresh(t *testing.T) {
 func TestRefreshAfterAnAbsence(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name                 string
-		before, away, behind time.Duration // from the refresh to the absence, its length, from its end to the second refresh
-		ended                bool
+		name   string
+		before time.Duration   // from the refresh to the absence
+		away   []time.Duration // how long each absence is, with two seconds in between
+		behind time.Duration   // from their end to the second refresh
+		ended  bool
 	}{
-		{"just before it", 2 * time.Second, 20 * time.Second, 9 * time.Second, false},
-		{"the client had time before it", 11 * time.Second, 20 * time.Second, time.Second, true},
-		{"the client had time after it", 2 * time.Second, 20 * time.Second, 11 * time.Second, true},
-		{"no absence", 2 * time.Second, 0, 9 * time.Second, true},
+		{"just before it", 2 * time.Second, []time.Duration{20 * time.Second}, 9 * time.Second, false},
+		{"two in a row", 2 * time.Second, []time.Duration{20 * time.Second, 20 * time.Second}, 9 * time.Second, false},
+		{"the client had time before it", 11 * time.Second, []time.Duration{20 * time.Second}, time.Second, true},
+		{"the client had time after it", 2 * time.Second, []time.Duration{20 * time.Second}, 11 * time.Second, true},
+		{"no absence", 2 * time.Second, nil, 9 * time.Second, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -292,13 +295,17 @@ func TestRefreshAfterAnAbsence(t *testing.T) {
 			second := s.refresh(first.RefreshToken).tokens(t)
 			s.clock.add(tt.before)
 			s.poll()
-			if tt.away > 0 {
+			for i, away := range tt.away {
+				if i > 0 {
+					s.clock.add(2 * time.Second)
+					s.poll()
+				}
 				gone, cancel := context.WithCancel(t.Context())
 				cancel()
 				if err := s.service.Poll(gone); err == nil {
 					t.Fatal("the feed was read")
 				}
-				s.clock.add(tt.away)
+				s.clock.add(away)
 				s.poll()
 			}
 			s.clock.add(tt.behind)

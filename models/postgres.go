@@ -61,7 +61,6 @@ const (
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
 	untranslatable       = "22021" // such as a NUL in a text
-	foreignKeyViolation  = "23503"
 	readOnlyTransaction  = "25006"
 	connectionException  = "08"
 	operatorIntervention = "57P" // shut down, crashed, starting

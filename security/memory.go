@@ -56,8 +56,14 @@ func (m *memory) isAway() bool {
 	return away != nil && away.ended.IsZero()
 }
 
+// lost begins an absence, or goes on with the one before when no client had the time to ask again in between.
 func (m *memory) lost() {
-	if polled := m.polled.Load(); polled != nil && !m.isAway() {
+	polled, away := m.polled.Load(), m.away.Load()
+	switch {
+	case polled == nil || m.isAway():
+	case away != nil && polled.Sub(away.ended) <= refreshGrace:
+		m.away.Store(&absence{began: away.began})
+	default:
 		m.away.Store(&absence{began: *polled})
 	}
 }
