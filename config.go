@@ -221,7 +221,9 @@ func (c *Config) readDatabaseURL() error {
 	if err != nil {
 		return err
 	}
-	c.DatabaseURL = strings.TrimSpace(string(text))
+	if c.DatabaseURL = strings.TrimSpace(string(text)); c.DatabaseURL == "" {
+		return errors.New("the file is empty")
+	}
 	return nil
 }
 

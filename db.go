@@ -109,7 +109,7 @@ func (c dbCopyCommand) Run(ctx context.Context, config *Config, std streams) err
 	copied, err := models.Copy(ctx, c.From, c.To, bar.show)
 	bar.clear()
 	if err != nil {
-		return fmt.Errorf("copy: %w", err)
+		return fmt.Errorf("nothing was copied: %w", err)
 	}
 	table := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
 	printRows(table, copied)

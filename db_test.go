@@ -56,6 +56,21 @@ func TestMoveToPostgresAndBack(t *testing.T) {
 	}
 }
 
+// TestStartBeforeTheDatabase: a replica that starts during an outage is there when it is over.
+func TestStartBeforeTheDatabase(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t)
+	server.Stop(t)
+	p := newReplica(t, server.URL(), "SHERPA_DEMO=true")
+	p.launch()
+	eventually(t, "it says that it waits", func() bool { return strings.Contains(p.log.String(), "waiting for the database") })
+	server.Resume(t)
+	waitUntilReady(t, "http://"+p.address)
+	if r, err := p.login(); err != nil || r.status != 200 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 func TestProgressBar(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

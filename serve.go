@@ -23,7 +23,7 @@ type serveCommand struct{}
 func (serveCommand) Run(ctx context.Context, config *Config, std streams) (err error) {
 	logger, flush := newLogger(config, std.out)
 	defer func() { err = errors.Join(err, flush()) }()
-	store, err := openStore(ctx, config)
+	store, err := waitForStore(ctx, config, logger)
 	if err != nil {
 		return err
 	}
@@ -62,6 +62,26 @@ func inBackground(ctx context.Context, work func(context.Context)) (stop func())
 	return func() {
 		cancel()
 		<-done
+	}
+}
+
+// waitForStore goes on trying while the database cannot be reached: a replica that starts during an outage must be there
+// when it is over.
+func waitForStore(ctx context.Context, config *Config, logger *slog.Logger) (*models.Store, error) {
+	for said := false; ; {
+		store, err := openStore(ctx, config)
+		if !errors.Is(err, models.ErrUnavailable) || ctx.Err() != nil {
+			return store, err
+		}
+		if !said {
+			logger.WarnContext(ctx, "waiting for the database", "error", err)
+			said = true
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(time.Second):
+		}
 	}
 }
 

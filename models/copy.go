@@ -72,7 +72,7 @@ func refuseRows(ctx context.Context, tx *sql.Tx, name string) error {
 			return fmt.Errorf("look into %s: %w", name, err)
 		}
 		if some {
-			return fmt.Errorf("%s is not empty (it has rows in %s); nothing was copied", name, t.name)
+			return fmt.Errorf("%s is not empty, it has rows in %s", name, t.name)
 		}
 	}
 	return nil

@@ -51,7 +51,8 @@ func postgresEngine() engine {
 		unlimited: `SELECT set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)`,
 		snapshot:  sql.LevelRepeatableRead,
 		version:   `SHOW server_version`,
-		size:      `SELECT CAST(sum(pg_total_relation_size(c.oid)) AS BIGINT) FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace AND c.relname IN (` + quotedTables() + `)`,
+		writable:  `SELECT current_setting('transaction_read_only') = 'off'`,
+		size:      `SELECT CAST(COALESCE(sum(pg_total_relation_size(to_regclass(name))), 0) AS BIGINT) FROM unnest(ARRAY[` + quotedTables() + `]) name`,
 		cut:       connectionLost, undone: transactionUndone, impossible: impossibleText,
 	}
 }
@@ -82,11 +83,12 @@ func transactionUndone(err error) bool {
 func impossibleText(err error) bool { return sqlState(err) == untranslatable }
 
 func connectionLost(err error) bool {
+	if state := sqlState(err); state != "" {
+		return strings.HasPrefix(state, connectionException) || strings.HasPrefix(state, operatorIntervention)
+	}
 	var network *net.OpError
 	var refused *pgconn.ConnectError
-	state := sqlState(err)
-	return strings.HasPrefix(state, connectionException) || strings.HasPrefix(state, operatorIntervention) ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.As(err, &network) && !network.Timeout() || errors.As(err, &refused)
 }
 
@@ -98,12 +100,12 @@ func parsePostgres(text string) (postgres, error) {
 	}
 	query := parsed.Query()
 	p := postgres{connections: defaultConnections}
-	if text := query.Get("pool_max_conns"); text != "" {
+	if query.Has(poolParameter) {
+		text := query.Get(poolParameter)
 		if p.connections, err = strconv.Atoi(text); err != nil || p.connections < leastConnections {
-			return postgres{}, fmt.Errorf("pool_max_conns=%q is not a number from %d on", text, leastConnections)
+			return postgres{}, fmt.Errorf("%s=%q is not a number from %d on", poolParameter, text, leastConnections)
 		}
-		query.Del("pool_max_conns")
-		parsed.RawQuery = query.Encode()
+		parsed.RawQuery = without(parsed.RawQuery, poolParameter)
 	}
 	if p.config, err = pgx.ParseConfig(parsed.String()); err != nil {
 		return postgres{}, explainConfig(err)
@@ -116,6 +118,15 @@ func parsePostgres(text string) (postgres, error) {
 	}
 	p.limit()
 	return p, nil
+}
+
+// poolParameter is not for the server, nor for the driver: pgx's own pool has it, which database/sql stands in for.
+const poolParameter = "pool_max_conns"
+
+// without leaves the other parameters as they are written: the driver reads a "+" as itself.
+func without(query, name string) string {
+	parts := slices.DeleteFunc(strings.Split(query, "&"), func(part string) bool { return strings.HasPrefix(part, name+"=") || part == name })
+	return strings.Join(parts, "&")
 }
 
 // postgres is what a URL says.
@@ -132,10 +143,11 @@ func explainConfig(err error) error {
 	return errors.New("it is not a PostgreSQL URL")
 }
 
-// refuseSilentPlaintext: without sslmode the driver falls back to plain text when the server, or somebody on the way,
-// says that it has no TLS. On a network that must be the operator's word.
+// refuseSilentPlaintext: with no sslmode, or one that only prefers TLS, the driver falls back to plain text when the
+// server, or somebody on the way, says that it has no TLS. On a network that must be the operator's word.
 func refuseSilentPlaintext(config *pgx.ConnConfig, query url.Values) error {
-	if query.Has("sslmode") || query.Has("ssl") {
+	decided := []string{"disable", "require", "verify-ca", "verify-full"}
+	if slices.Contains(decided, query.Get("sslmode")) || !query.Has("sslmode") && query.Get("ssl") == "true" {
 		return nil
 	}
 	hosts := []string{config.Host}
@@ -162,11 +174,6 @@ func (p postgres) limit() {
 			p.config.RuntimeParams[name] = value
 		}
 	}
-	drop := p.config.OnPgError
-	p.config.OnPgError = func(conn *pgconn.PgConn, failure *pgconn.PgError) bool {
-		// A server that became a standby refuses changes for ever: leave it, and look for the new primary.
-		return failure.Code != readOnlyTransaction && drop(conn, failure)
-	}
 }
 
 // name is the URL without password and parameters.
@@ -189,7 +196,12 @@ func connectPostgres(ctx context.Context, text string, create bool) (*Store, err
 }
 
 func (p postgres) pool(size int) *sql.DB {
-	db := stdlib.OpenDB(*p.config)
+	config := p.config.Copy()
+	config.OnPgError = func(conn *pgconn.PgConn, failure *pgconn.PgError) bool {
+		// A server that became a standby refuses changes for ever: leave it, and look for the new primary.
+		return failure.Code != readOnlyTransaction && p.config.OnPgError(conn, failure)
+	}
+	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(size)
 	db.SetMaxIdleConns(size)
 	db.SetConnMaxIdleTime(idleConnection)
@@ -197,16 +209,21 @@ func (p postgres) pool(size int) *sql.DB {
 	return db
 }
 
-// inspectPostgres protects the tables of another program, and the database of a newer Sherpa.
+// inspectPostgres protects the tables of another program, and the database of a newer Sherpa. The error wraps
+// ErrUnavailable when the server cannot be reached, and may be later.
 func (s *Store) inspectPostgres(ctx context.Context, create bool) error {
-	var ours, users bool
-	err := s.read.QueryRowContext(ctx, `SELECT to_regclass($1) IS NOT NULL, to_regclass('users') IS NOT NULL`,
-		s.engine.versionTable).Scan(&ours, &users)
+	var ours bool
+	var names sql.NullString
+	query := `SELECT to_regclass($1) IS NOT NULL, (SELECT string_agg(name, ', ') FROM unnest(ARRAY[` + quotedTables() + `]) name
+		WHERE to_regclass(name) IS NOT NULL)`
+	err := s.read.QueryRowContext(ctx, query, s.engine.versionTable).Scan(&ours, &names)
 	switch {
+	case connectionLost(err):
+		return fmt.Errorf("%w: %w", ErrUnavailable, oneLine(err))
 	case err != nil:
 		return oneLine(err)
-	case !ours && users:
-		return errors.New("it has a table users of another program; give Sherpa a database of its own")
+	case !ours && names.Valid:
+		return fmt.Errorf("it has tables of another program (%s); give Sherpa a database of its own", names.String)
 	case !ours && !create:
 		return fmt.Errorf("%w of Sherpa's", ErrNoDatabase)
 	case !ours:

@@ -35,6 +35,12 @@ func TestPostgresURLs(t *testing.T) {
 		{"socket", "postgres:///n?host=/run/postgresql", ""},
 		{"plain text, asked for", "postgres://u@db.example/n?sslmode=disable", ""},
 		{"plain text, by default", "postgres://u:" + secret + "@db.example/n", "say how the connection to db.example is protected"},
+		{"empty sslmode", "postgres://u@db.example/n?sslmode=", "say how"},
+		{"TLS only preferred", "postgres://u@db.example/n?sslmode=prefer", "say how"},
+		{"TLS only allowed", "postgres://u@db.example/n?sslmode=allow", "say how"},
+		{"ssl=false", "postgres://u@db.example/n?ssl=false", "say how"},
+		{"ssl=true", "postgres://u@db.example/n?ssl=true", ""},
+		{"empty pool", "postgres://u@localhost/n?pool_max_conns=", "pool_max_conns"},
 		{"one of two hosts", "postgres://u@localhost,db.example/n", "db.example"},
 		{"unknown sslmode", "postgres://u:" + secret + "@h/n?sslmode=maybe", "sslmode"},
 		{"certificate that is not there", "postgres://u:" + secret + "@h/n?sslmode=verify-full&sslrootcert=/nonexistent", "/nonexistent"},
@@ -53,6 +59,46 @@ func TestPostgresURLs(t *testing.T) {
 		if strings.Contains(fmt.Sprint(err), "hunter2") {
 			t.Errorf("%s: the password is shown: %v", tt.name, err)
 		}
+	}
+}
+
+func TestPoolParameterLeavesTheOthersAlone(t *testing.T) {
+	t.Parallel()
+	p, err := parsePostgres("postgres://u@localhost/n?options=-c%20search_path%3Da&pool_max_conns=5&password=a%20b%2Bc&application_name=x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.config.RuntimeParams["options"]; got != "-c search_path=a" || p.config.Password != "a b+c" || p.connections != 5 {
+		t.Errorf("%q %q %d", got, p.config.Password, p.connections)
+	}
+}
+
+func TestReadOnlyServerIsNotReady(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	if err := openStore(t, url).Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
+	readOnly := openStore(t, url+"&default_transaction_read_only=on")
+	if err := readOnly.Ready(t.Context()); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "read-only") {
+		t.Error(err)
+	}
+	if _, err := Open(t.Context(), pgtest.Database(t)+"&default_transaction_read_only=on"); err == nil || !strings.Contains(err.Error(), "read-only") {
+		t.Errorf("the start: %v", err)
+	}
+}
+
+// TestTablesInAnotherSchema: they are found as all statements find them.
+func TestTablesInAnotherSchema(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	s := openStore(t, url)
+	if _, err := s.write.ExecContext(t.Context(), `CREATE SCHEMA app`); err != nil {
+		t.Fatal(err)
+	}
+	status, err := openStore(t, url+"&search_path=app,public").Status(t.Context())
+	if err != nil || status.Bytes == 0 {
+		t.Error(status, err)
 	}
 }
 
@@ -255,7 +301,8 @@ func TestServerThatDoesNotAnswer(t *testing.T) {
 func TestPostgresRefusesAndDamagesNothing(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, before, fault string }{
-		{"another program's", `CREATE TABLE users (id int)`, "a table users of another program"},
+		{"another program's", `CREATE TABLE users (id int)`, "tables of another program (users)"},
+		{"another program's sessions", `CREATE TABLE sessions (id int)`, "tables of another program (sessions)"},
 		{"newer", `INSERT INTO sherpa_db_version (version_id, is_applied) VALUES (99999, true)`, "a newer sherpa made it"},
 	}
 	for _, tt := range tests {

@@ -43,6 +43,7 @@ type engine struct {
 	clock     string // SQL: milliseconds since 1970 UTC, by the clock that all replicas share
 	keepRows  string // SQL behind a SELECT: nobody changes these rows until the transaction ends
 	unlimited string // SQL: lets the transaction take as long as it needs
+	writable  string // SQL: whether changes can be made
 	version   string // SQL: the version of the engine
 	size      string // SQL: bytes on the disk
 
@@ -138,10 +139,19 @@ func (s *Store) Close() error {
 	return errors.Join(s.read.Close(), s.write.Close())
 }
 
-// Ready reports whether the database answers a query on the schema; the error wraps ErrUnavailable.
+// Ready reports whether the database answers a query on the schema and takes changes; the error wraps ErrUnavailable.
 func (s *Store) Ready(ctx context.Context) error {
-	_, err := s.Empty(ctx)
-	return err
+	if _, err := s.Empty(ctx); err != nil {
+		return err
+	}
+	var writable bool
+	err := s.reading(ctx, func(ctx context.Context) error {
+		return s.read.QueryRowContext(ctx, s.engine.writable).Scan(&writable)
+	})
+	if err == nil && !writable {
+		err = errors.New("it is read-only")
+	}
+	return s.fail("look whether it takes changes", err)
 }
 
 // Transact runs fn in one transaction: committed when fn returns nil, rolled back otherwise. It runs fn again where
