@@ -342,7 +342,7 @@ func TestOpenAgainAndTogether(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if _, err := s.Empty(context.WithoutCancel(t.Context())); err != nil {
+				if err := s.Ready(context.WithoutCancel(t.Context())); err != nil {
 					t.Error(err)
 				}
 				if err := s.Close(); err != nil {
