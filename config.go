@@ -229,7 +229,7 @@ func (c *Config) readDatabaseURL() error {
 
 // checkKeys returns what is wrong with the keys that the operator brings, or must bring.
 func (c *Config) checkKeys() error {
-	if !c.secretSet && c.SecretKeyFile == "" && !models.IsPostgres(c.DatabaseURL) {
+	if c.makesKey() {
 		return nil
 	}
 	_, err := c.keyRing()
@@ -267,6 +267,11 @@ func (c *Config) keyRing() (security.KeyRing, error) {
 	return readKeyRing(path)
 }
 
+// makesKey reports whether the key is our own: the operator brings none, and there are no replicas that need the same.
+func (c *Config) makesKey() bool {
+	return !c.secretSet && c.SecretKeyFile == "" && !models.IsPostgres(c.DatabaseURL)
+}
+
 // ownKeyFile is where the key is kept that makeKey makes.
 func (c *Config) ownKeyFile() (string, error) {
 	database, err := models.SQLitePath(c.DatabaseURL)
@@ -275,7 +280,7 @@ func (c *Config) ownKeyFile() (string, error) {
 
 // makeKey makes a key when the operator brings none and there is none yet.
 func (c *Config) makeKey() error {
-	if c.secretSet || c.SecretKeyFile != "" || models.IsPostgres(c.DatabaseURL) {
+	if !c.makesKey() {
 		return nil
 	}
 	path, err := c.ownKeyFile()

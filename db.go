@@ -22,20 +22,27 @@ type dbStatusCommand struct {
 }
 
 // Run prints the status and changes nothing.
-func (c dbStatusCommand) Run(ctx context.Context, config *Config, std streams) (err error) {
+func (c dbStatusCommand) Run(ctx context.Context, config *Config, std streams) error {
+	return withUnchanged(ctx, config, func(store *models.Store) error {
+		status, err := store.Status(ctx)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return writeJSON(std.out, status)
+		}
+		return printStatus(std.out, status)
+	})
+}
+
+// withUnchanged opens the database for a command that leaves its schema as it is.
+func withUnchanged(ctx context.Context, config *Config, fn func(*models.Store) error) (err error) {
 	store, err := models.OpenUnchanged(ctx, config.DatabaseURL)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	status, err := store.Status(ctx)
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return writeJSON(std.out, status)
-	}
-	return printStatus(std.out, status)
+	return fn(store)
 }
 
 func printStatus(out io.Writer, status models.Status) error {
@@ -70,21 +77,18 @@ type dbBackupCommand struct {
 }
 
 // Run writes the file and says how large it is.
-func (c dbBackupCommand) Run(ctx context.Context, config *Config, std streams) (err error) {
-	store, err := models.OpenUnchanged(ctx, config.DatabaseURL)
-	if err != nil {
+func (c dbBackupCommand) Run(ctx context.Context, config *Config, std streams) error {
+	return withUnchanged(ctx, config, func(store *models.Store) error {
+		size, err := store.Backup(ctx, c.File)
+		switch {
+		case errors.Is(err, models.ErrNoBackup):
+			return errors.New("db backup is for SQLite; for PostgreSQL use its own pg_dump")
+		case err != nil:
+			return fmt.Errorf("back up: %w", err)
+		}
+		_, err = fmt.Fprintf(std.out, "wrote %s (%s)\n", c.File, bytesText(size))
 		return err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	size, err := store.Backup(ctx, c.File)
-	switch {
-	case errors.Is(err, models.ErrNoBackup):
-		return errors.New("db backup is for SQLite; for PostgreSQL use its own pg_dump")
-	case err != nil:
-		return fmt.Errorf("back up: %w", err)
-	}
-	_, err = fmt.Fprintf(std.out, "wrote %s (%s)\n", c.File, bytesText(size))
-	return err
+	})
 }
 
 type dbCopyCommand struct {

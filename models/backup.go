@@ -15,7 +15,7 @@ var ErrNoBackup = errors.New("a backup of this kind is for SQLite")
 // Backup writes a consistent copy of a SQLite database to a new file, mode 0600, while others go on reading and
 // writing, and returns its size. The file appears under its name when it is whole, checked and on the disk.
 func (s *Store) Backup(ctx context.Context, path string) (size int64, err error) {
-	if s.engine.name != sqliteEngine().name {
+	if s.engine.backup == "" {
 		return 0, ErrNoBackup
 	}
 	if _, err := os.Lstat(path); err == nil {
@@ -27,7 +27,7 @@ func (s *Store) Backup(ctx context.Context, path string) (size int64, err error)
 	}
 	defer os.Remove(part.Name()) //nolint:errcheck // after a success it is a second name of the backup
 	defer func() { err = errors.Join(err, part.Close()) }()
-	if _, err := s.read.ExecContext(ctx, `VACUUM INTO $1`, part.Name()); err != nil {
+	if _, err := s.read.ExecContext(ctx, s.engine.backup, part.Name()); err != nil {
 		return 0, s.fail("copy", err)
 	}
 	if err := checkBackup(ctx, part.Name()); err != nil {

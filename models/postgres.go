@@ -43,9 +43,9 @@ func serverLimits() map[string]string {
 
 // postgresEngine: the database may be shared with other programs that use goose, so the table of versions is named
 // after this one. statement_timestamp() holds still during a statement, so that an index can be used.
-func postgresEngine() engine {
+func postgresEngine(p postgres) engine {
 	return engine{
-		name: "PostgreSQL", dialect: goose.DialectPostgres, versionTable: "sherpa_db_version",
+		name: "PostgreSQL", dialect: goose.DialectPostgres, versionTable: "sherpa_db_version", migrate: p.migrate,
 		clock:     `CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS BIGINT)`,
 		keepRows:  ` FOR SHARE`,
 		unlimited: `SELECT set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)`,
@@ -188,7 +188,7 @@ func connectPostgres(ctx context.Context, text string, create bool) (*Store, err
 		return nil, fmt.Errorf("database URL: %w", err)
 	}
 	readers := max(1, p.connections*3/10) // a read is over sooner: only a change waits for the disk
-	s := &Store{engine: postgresEngine(), name: p.name(), read: p.pool(readers), write: p.pool(p.connections - readers)}
+	s := &Store{engine: postgresEngine(p), name: p.name(), read: p.pool(readers), write: p.pool(p.connections - readers)}
 	if err := s.inspectPostgres(ctx, create); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", s.name, err), s.Close())
 	}
@@ -243,16 +243,31 @@ func oneLine(err error) error {
 	return errors.New(strings.Join(lines, " "))
 }
 
-// migrationPool has no limits, and a lock that lets one of several replicas do the work.
-func (p postgres) migrationPool() (*sql.DB, goose.ProviderOption, error) {
+// migrate has connections of its own, because a migration may take longer than a request, and a lock. Where nothing is to
+// be done it takes neither, so that replicas need not start one after the other.
+func (p postgres) migrate(ctx context.Context, s *Store) (err error) {
+	if s.upToDate(ctx) {
+		return nil
+	}
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 600)) // tries each second for ten minutes
 	if err != nil {
-		return nil, nil, fmt.Errorf("migration lock: %w", err)
+		return fmt.Errorf("migration lock: %w", err)
 	}
+	db := stdlib.OpenDB(*p.unlimited())
+	defer func() { err = errors.Join(err, db.Close()) }()
+	provider, err := s.provider(db, goose.WithSessionLocker(locker))
+	if err != nil {
+		return err
+	}
+	return up(ctx, provider)
+}
+
+func (p postgres) unlimited() *pgx.ConnConfig {
+	config := p.config.Copy()
 	for name := range serverLimits() {
 		if name != "application_name" {
-			p.config.RuntimeParams[name] = "0"
+			config.RuntimeParams[name] = "0"
 		}
 	}
-	return stdlib.OpenDB(*p.config), goose.WithSessionLocker(locker), nil
+	return config
 }

@@ -3,7 +3,6 @@ package models
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -57,6 +56,9 @@ const sessionColumns = `sessions.id, sessions.user_id, sessions.created_at, sess
 	sessions.ends_at, sessions.address, sessions.user_agent, sessions.refresh_count, sessions.refresh_hash,
 	sessions.ended_at, sessions.ended_reason`
 
+// living is what holds for a session that has not ended at the time $2.
+const living = `ended_at IS NULL AND idle_ends_at > $2 AND ends_at > $2`
+
 // CreateSession stores a new session of the user, or returns ErrNotFound when the user was deleted, disabled or given
 // another password since it was read.
 func (s *Store) CreateSession(ctx context.Context, user User, n Session) error {
@@ -105,7 +107,7 @@ func (s *Store) Sessions(ctx context.Context, userID int64, limit int) (all []Se
 // userID 0 stands for all users. An error ends the sequence.
 func (s *Store) LiveSessions(ctx context.Context, userID int64, at time.Time) iter.Seq2[NamedSession, error] {
 	const query = `SELECT ` + sessionColumns + `, u.username FROM sessions JOIN users u ON u.id = user_id
-		WHERE (CAST($1 AS BIGINT) = 0 OR user_id = $1) AND ended_at IS NULL AND idle_ends_at > $2 AND ends_at > $2
+		WHERE (CAST($1 AS BIGINT) = 0 OR user_id = $1) AND ` + living + `
 		ORDER BY sessions.created_at DESC, sessions.id`
 	return stream(ctx, s, "list sessions", scanNamedSession, query, userID, millis(at))
 }
@@ -113,7 +115,7 @@ func (s *Store) LiveSessions(ctx context.Context, userID int64, at time.Time) it
 // AnyLiveSession reports whether a session of the user has not ended at this time.
 func (s *Store) AnyLiveSession(ctx context.Context, userID int64, at time.Time) (some bool, err error) {
 	const query = `SELECT EXISTS (SELECT 1 FROM sessions
-		WHERE user_id = $1 AND ended_at IS NULL AND idle_ends_at > $2 AND ends_at > $2)`
+		WHERE user_id = $1 AND ` + living + `)`
 	err = s.reading(ctx, func(ctx context.Context) error {
 		return s.read.QueryRowContext(ctx, query, userID, millis(at)).Scan(&some)
 	})
@@ -164,7 +166,7 @@ type Rotation struct {
 
 const rotateSessionQuery = `UPDATE sessions SET refresh_hash = $1, refresh_count = refresh_count + 1, last_used_at = $2,
 		idle_ends_at = $3
-	WHERE id = $4 AND refresh_count = $5 AND refresh_hash = $6 AND ended_at IS NULL AND idle_ends_at > $2 AND ends_at > $2
+	WHERE id = $4 AND refresh_count = $5 AND refresh_hash = $6 AND ` + living + `
 		AND EXISTS (SELECT 1 FROM users u WHERE u.id = user_id AND u.disabled_at IS NULL)`
 
 const rotatedColumns = ` RETURNING user_id, ends_at, (SELECT u.username FROM users u WHERE u.id = user_id),
@@ -210,12 +212,12 @@ func (s *Store) rotateAndFetch(ctx context.Context, r Rotation) (Rotated, error)
 }
 
 func (s *Store) rotateThenFetch(ctx context.Context, r Rotation) (Rotated, error) {
-	result, err := s.rotateSession.ExecContext(ctx, r.args()...)
+	n, err := changed(s.rotateSession.ExecContext(ctx, r.args()...))
 	if err != nil {
 		return Rotated{}, err
 	}
-	if n, err := result.RowsAffected(); err != nil || n == 0 {
-		return Rotated{}, errors.Join(err, sql.ErrNoRows)
+	if n == 0 {
+		return Rotated{}, sql.ErrNoRows
 	}
 	session, user, err := s.SessionWithUser(ctx, r.SessionID)
 	return Rotated{UserID: user.ID, Username: user.Username, Roles: user.Roles, EndsAt: session.EndsAt}, err
@@ -312,9 +314,5 @@ func (s *Store) Purge(ctx context.Context, at time.Time, keep time.Duration, lim
 func (s *Store) delete(ctx context.Context, query string, args ...any) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, writeWait)
 	defer cancel()
-	result, err := s.write.ExecContext(ctx, query, args...)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+	return changed(s.write.ExecContext(ctx, query, args...))
 }

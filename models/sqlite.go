@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // registers the driver "sqlite"
@@ -23,6 +24,8 @@ func sqliteEngine() engine {
 		writable:   `SELECT true`, // who cannot write finds out when it does
 		version:    `SELECT sqlite_version()`,
 		size:       `SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()`,
+		backup:     `VACUUM INTO $1`,
+		migrate:    migrateSQLite,
 		fetchApart: true,
 		cut:        never, undone: never, impossible: never,
 	}
@@ -100,6 +103,36 @@ const settings = "_txlock=immediate" +
 func sqliteDSN(path, query string) string {
 	file := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: query}
 	return file.String()
+}
+
+func migrateSQLite(ctx context.Context, s *Store) error {
+	provider, err := s.provider(s.write)
+	if err != nil {
+		return err
+	}
+	return retryMigration(ctx, func() error {
+		if err := s.mark(ctx); err != nil {
+			return fmt.Errorf("mark database: %w", err)
+		}
+		return up(ctx, provider)
+	})
+}
+
+// retryMigration tries again when a process that started at the same time was in the way: goose chooses what to apply
+// before it has the lock, and SQLite does not wait for another connection that turns on the journal.
+func retryMigration(ctx context.Context, migrate func() error) error {
+	const attempts = 12
+	for attempt := 1; ; attempt++ {
+		err := migrate()
+		if err == nil || attempt == attempts {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(time.Duration(attempt) * 20 * time.Millisecond):
+		}
+	}
 }
 
 // applicationID marks a database file as ours ("SHRP"; SQLite file format, section 1.3.9).

@@ -37,6 +37,7 @@ type engine struct {
 	name         string // for people
 	dialect      goose.Dialect
 	versionTable string
+	migrate      func(context.Context, *Store) error // brings the schema up to date
 
 	snapshot sql.IsolationLevel // at which a transaction reads one state of the database
 
@@ -46,6 +47,7 @@ type engine struct {
 	writable  string // SQL: whether changes can be made
 	version   string // SQL: the version of the engine
 	size      string // SQL: bytes on the disk
+	backup    string // SQL: writes a copy to the file $1; empty where the engine has a tool of its own
 
 	fetchApart bool // the lock for writing is kept until a returned row was fetched: to read it apart is quicker
 
@@ -83,11 +85,20 @@ func IsPostgres(url string) bool {
 // does not exist (folder 0700, file 0600). It refuses, and leaves untouched, what is not a Sherpa database and
 // one whose schema is newer than this program.
 func Open(ctx context.Context, url string) (*Store, error) {
-	s, err := connect(ctx, url, true)
+	return open(ctx, url, true)
+}
+
+// OpenExisting is Open for a database that must exist; else it returns ErrNoDatabase and makes nothing.
+func OpenExisting(ctx context.Context, url string) (*Store, error) {
+	return open(ctx, url, false)
+}
+
+func open(ctx context.Context, url string, create bool) (*Store, error) {
+	s, err := connect(ctx, url, create)
 	if err != nil {
 		return nil, err
 	}
-	err = s.migrate(ctx, url)
+	err = s.engine.migrate(ctx, s)
 	if err == nil {
 		err = s.prepare(ctx)
 	}
@@ -95,18 +106,6 @@ func Open(ctx context.Context, url string) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", s.name, err), s.Close())
 	}
 	return s, nil
-}
-
-// OpenExisting is Open for a database that must exist; else it returns ErrNoDatabase and makes nothing.
-func OpenExisting(ctx context.Context, url string) (*Store, error) {
-	s, err := connect(ctx, url, false)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.Close(); err != nil {
-		return nil, err
-	}
-	return Open(ctx, url)
 }
 
 // connect opens the database without changing it, apart from creating an empty file when create is set.
@@ -284,18 +283,19 @@ func each[T any](ctx context.Context, db queryer, scan func(scanner) (T, error),
 
 // execOne runs a statement that changes one row, or returns ErrNotFound when it changed none.
 func (s *Store) execOne(ctx context.Context, db queryer, operation, query string, args ...any) error {
-	result, err := db.ExecContext(ctx, query, args...)
+	n, err := changed(db.ExecContext(ctx, query, args...))
+	if err == nil && n == 0 {
+		err = sql.ErrNoRows
+	}
+	return s.fail(operation, err)
+}
+
+// changed is how many rows a statement has changed.
+func changed(result sql.Result, err error) (int64, error) {
 	if err != nil {
-		return s.fail(operation, err)
+		return 0, err
 	}
-	changed, err := result.RowsAffected()
-	if err != nil {
-		return s.fail(operation, err)
-	}
-	if changed == 0 {
-		return fmt.Errorf("%s: %w", operation, ErrNotFound)
-	}
-	return nil
+	return result.RowsAffected()
 }
 
 // fail names the operation and tells "no such row" from "the database did not do it". Every error of a driver

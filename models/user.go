@@ -53,12 +53,9 @@ func (s *Store) nextUserID(ctx context.Context, tx *sql.Tx) (int64, error) {
 func (s *Store) insertUser(ctx context.Context, tx *sql.Tx, u User) error {
 	const query = `INSERT INTO users (id, username, password_hash, roles, created_at, password_changed_at)
 		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (username) DO NOTHING`
-	result, err := tx.ExecContext(ctx, query, u.ID, u.Username, u.PasswordHash, joinRoles(u.Roles),
-		millis(u.CreatedAt), millis(u.PasswordChangedAt))
-	if err != nil {
-		return s.fail("create user", err)
-	}
-	if n, err := result.RowsAffected(); err != nil || n == 1 {
+	n, err := changed(tx.ExecContext(ctx, query, u.ID, u.Username, u.PasswordHash, joinRoles(u.Roles),
+		millis(u.CreatedAt), millis(u.PasswordChangedAt)))
+	if err != nil || n == 1 {
 		return s.fail("create user", err)
 	}
 	return fmt.Errorf("create user: %w", ErrUsernameTaken)
