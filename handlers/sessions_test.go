@@ -319,6 +319,73 @@ func TestRefreshAfterAnAbsence(t *testing.T) {
 	}
 }
 
+// TestRefreshBeforeTheReturnIsNoticed: the first request after an absence may come before the next poll of the feed.
+func TestRefreshBeforeTheReturnIsNoticed(t *testing.T) {
+	t.Parallel()
+	requests := map[string]func(s *server, used tokens) answer{
+		"refresh": func(s *server, used tokens) answer { return s.refresh(used.RefreshToken) },
+		"logout":  func(s *server, used tokens) answer { return s.logout("refresh token", "?scope=others", used) },
+	}
+	tests := []struct {
+		name   string
+		before time.Duration // from the refresh to the absence
+		broken bool          // the feed cannot be read although the rest can
+		status int           // of the second refresh with the same token
+		ended  bool          // and what that means for the session
+	}{
+		{"just before the absence", 2 * time.Second, false, 200, false},
+		{"the client had time before it", 11 * time.Second, false, 401, true},
+		{"the feed is still away", 2 * time.Second, true, 503, false},
+	}
+	for _, tt := range tests {
+		for name, request := range requests {
+			t.Run(tt.name+", "+name, func(t *testing.T) {
+				t.Parallel()
+				s := newServer(t)
+				first := s.open()
+				second := s.refresh(first.RefreshToken).tokens(t)
+				s.clock.add(tt.before)
+				s.poll()
+				s.breakFeed()
+				s.clock.add(20 * time.Second)
+				if !tt.broken {
+					s.mendFeed()
+				}
+				a := request(s, first)
+				if a.status != tt.status && (tt.status != 200 || a.status != 204) {
+					t.Errorf("%d %s, want %d", a.status, a.body, tt.status)
+				}
+				if tt.broken {
+					s.mendFeed()
+				}
+				if a := s.refresh(second.RefreshToken); tt.ended {
+					a.wantEnded(t, "refresh_reuse")
+				} else {
+					a.tokens(t)
+				}
+			})
+		}
+	}
+}
+
+// breakFeed makes the poll of the feed fail, and nothing else.
+func (s *server) breakFeed() {
+	s.t.Helper()
+	s.rename("revocations", "elsewhere")
+	if err := s.service.Poll(s.t.Context()); err == nil {
+		s.t.Fatal("the feed was read")
+	}
+}
+
+func (s *server) mendFeed() { s.t.Helper(); s.rename("elsewhere", "revocations") }
+
+func (s *server) rename(from, to string) {
+	s.t.Helper()
+	if err := s.store.Transact(s.t.Context(), execute(`ALTER TABLE `+from+` RENAME TO `+to)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // TestRefreshAfterAChangeOfKeys: while the old key is in the ring its tokens count; without it they do not, because
 // whoever has it could make them.
 func TestRefreshAfterAChangeOfKeys(t *testing.T) {

@@ -150,13 +150,13 @@ func (m *memory) age(now time.Time) time.Duration {
 func (s *Service) counts(ctx context.Context, now time.Time) bool {
 	age := s.memory.age(now)
 	if age > maxStaleness && age <= memoryGrace && !s.memory.isAway() {
-		s.catchUp(ctx)
+		s.catchUp(ctx, func() bool { return s.memory.age(s.Now()) > maxStaleness })
 	}
 	return age <= memoryGrace
 }
 
-// catchUp polls unless somebody else has in the meantime.
-func (s *Service) catchUp(ctx context.Context) {
+// catchUp polls, unless somebody else has in the meantime and it is not needed any more.
+func (s *Service) catchUp(ctx context.Context, needed func() bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pollPatience) // the news is for all, not for this request
 	defer cancel()
 	select {
@@ -166,7 +166,7 @@ func (s *Service) catchUp(ctx context.Context) {
 		return
 	}
 	defer func() { <-s.memory.polling }()
-	if s.memory.age(s.Now()) > maxStaleness {
+	if needed() {
 		_ = s.poll(ctx) // it notes a failure, and the poll in the background reports it
 	}
 }

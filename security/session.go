@@ -118,9 +118,19 @@ func (h holder) over(now time.Time) models.EndedReason {
 	return h.session.Ended(now)
 }
 
-// retries reports whether the token is the one before the newest, sent again in time.
-func (s *Service) retries(h holder, now time.Time) bool {
-	return h.token.count == h.session.RefreshCount-1 && s.memory.inGrace(h.session.LastUsedAt, now)
+// retries reports whether the token is the one before the newest, sent again in time. A session must not end because
+// this replica has not yet noticed that the database is back, so it looks first; the error is models.ErrUnavailable.
+func (s *Service) retries(ctx context.Context, h holder) (bool, error) {
+	if h.token.count != h.session.RefreshCount-1 {
+		return false, nil
+	}
+	if s.memory.isAway() {
+		s.catchUp(ctx, s.memory.isAway)
+	}
+	if s.memory.isAway() {
+		return false, fmt.Errorf("refresh: %w: how long the database was away is not known yet", models.ErrUnavailable)
+	}
+	return s.memory.inGrace(h.session.LastUsedAt, s.Now()), nil
 }
 
 // holder looks up whose token this is. Roles and state of the user are as the database has them now.
@@ -161,17 +171,30 @@ func (s *Service) rotate(ctx context.Context, token refreshToken, text string) (
 
 // retry answers a token that has been used before.
 func (s *Service) retry(ctx context.Context, h holder) (Login, error) {
-	now := s.Now()
-	if s.retries(h, now) {
-		if same, ok := s.Keys.remake(h.session.ID, h.session.RefreshCount, h.session.RefreshHash); ok {
-			return Login{User: h.user, Session: h.session, RefreshToken: same, At: now}, nil
-		}
-	}
-	if err := s.end(ctx, h.session, models.EndedByReuse); err != nil {
+	if err := s.refuseReuse(ctx, h); err != nil {
 		return Login{}, err
 	}
+	same, ok := s.Keys.remake(h.session.ID, h.session.RefreshCount, h.session.RefreshHash)
+	if !ok {
+		return Login{}, s.endReused(ctx, h)
+	}
+	return Login{User: h.user, Session: h.session, RefreshToken: same, At: s.Now()}, nil
+}
+
+// refuseReuse ends the session unless the token, which has been used before, is one that may be sent again.
+func (s *Service) refuseReuse(ctx context.Context, h holder) error {
+	if again, err := s.retries(ctx, h); err != nil || again {
+		return err
+	}
+	return s.endReused(ctx, h)
+}
+
+func (s *Service) endReused(ctx context.Context, h holder) error {
+	if err := s.end(ctx, h.session, models.EndedByReuse); err != nil {
+		return err
+	}
 	s.Logger.WarnContext(ctx, "refresh token used twice", "user_id", h.user.ID, "session_id_hash", hashRefresh(h.session.ID)[:12])
-	return Login{}, sessionEnded(models.EndedByReuse)
+	return sessionEnded(models.EndedByReuse)
 }
 
 func (s *Service) end(ctx context.Context, session models.Session, reason models.EndedReason) error {
@@ -225,12 +248,13 @@ func (s *Service) LogoutByRefreshToken(ctx context.Context, text string, scope S
 	if err != nil {
 		return err
 	}
-	now := s.Now()
-	if reason := h.over(now); reason != "" {
+	if reason := h.over(s.Now()); reason != "" {
 		return s.LogoutAgain(ctx, h.user.ID, scope, reason)
 	}
-	if scope != ScopeLocal && !h.current && !s.retries(h, now) {
-		return errors.Join(s.end(ctx, h.session, models.EndedByReuse), sessionEnded(models.EndedByReuse))
+	if scope != ScopeLocal && !h.current {
+		if err := s.refuseReuse(ctx, h); err != nil {
+			return err
+		}
 	}
 	return s.Logout(ctx, Principal{UserID: h.user.ID, SessionID: h.session.ID}, scope)
 }
