@@ -53,6 +53,7 @@ func postgresEngine(p postgres) engine {
 		version:   `SHOW server_version`,
 		writable:  `SELECT current_setting('transaction_read_only') = 'off'`,
 		size:      `SELECT CAST(COALESCE(sum(pg_total_relation_size(to_regclass(name))), 0) AS BIGINT) FROM unnest(ARRAY[` + quotedTables() + `]) name`,
+		rotate:    rotateInStatement,
 		cut:       connectionLost, undone: transactionUndone, impossible: impossibleText,
 	}
 }

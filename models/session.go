@@ -56,8 +56,10 @@ const sessionColumns = `sessions.id, sessions.user_id, sessions.created_at, sess
 	sessions.ends_at, sessions.address, sessions.user_agent, sessions.refresh_count, sessions.refresh_hash,
 	sessions.ended_at, sessions.ended_reason`
 
-// living is what holds for a session that has not ended at the time $2.
-const living = `ended_at IS NULL AND idle_ends_at > $2 AND ends_at > $2`
+// living is what holds for a session that has not ended at a time, which is SQL: a parameter, a column.
+func living(at string) string {
+	return `sessions.ended_at IS NULL AND sessions.idle_ends_at > ` + at + ` AND sessions.ends_at > ` + at
+}
 
 // CreateSession stores a new session of the user, or returns ErrNotFound when the user was deleted, disabled or given
 // another password since it was read.
@@ -106,16 +108,16 @@ func (s *Store) Sessions(ctx context.Context, userID int64, limit int) (all []Se
 // LiveSessions yields the sessions that have not ended at this time with the names of their users, the newest first;
 // userID 0 stands for all users. An error ends the sequence.
 func (s *Store) LiveSessions(ctx context.Context, userID int64, at time.Time) iter.Seq2[NamedSession, error] {
-	const query = `SELECT ` + sessionColumns + `, u.username FROM sessions JOIN users u ON u.id = user_id
-		WHERE (CAST($1 AS BIGINT) = 0 OR user_id = $1) AND ` + living + `
+	query := `SELECT ` + sessionColumns + `, u.username FROM sessions JOIN users u ON u.id = user_id
+		WHERE (CAST($1 AS BIGINT) = 0 OR user_id = $1) AND ` + living(`$2`) + `
 		ORDER BY sessions.created_at DESC, sessions.id`
 	return stream(ctx, s, "list sessions", scanNamedSession, query, userID, millis(at))
 }
 
 // AnyLiveSession reports whether a session of the user has not ended at this time.
 func (s *Store) AnyLiveSession(ctx context.Context, userID int64, at time.Time) (some bool, err error) {
-	const query = `SELECT EXISTS (SELECT 1 FROM sessions
-		WHERE user_id = $1 AND ` + living + `)`
+	query := `SELECT EXISTS (SELECT 1 FROM sessions
+		WHERE user_id = $1 AND ` + living(`$2`) + `)`
 	err = s.reading(ctx, func(ctx context.Context) error {
 		return s.read.QueryRowContext(ctx, query, userID, millis(at)).Scan(&some)
 	})
@@ -152,75 +154,6 @@ func scanSession(row scanner, more ...any) (Session, error) {
 	s.IdleEndsAt, s.EndsAt, s.EndedAt = fromMillis(idleEnds), fromMillis(ends), fromNullMillis(ended)
 	s.EndedReason = EndedReason(reason.String)
 	return s, nil
-}
-
-// Rotation replaces the refresh token of a session.
-type Rotation struct {
-	SessionID  string
-	FromCount  int64  // what Session.RefreshCount must still be
-	FromHash   string // what Session.RefreshHash must still be
-	Hash       string
-	At         time.Time
-	IdleEndsAt time.Time
-}
-
-const rotateSessionQuery = `UPDATE sessions SET refresh_hash = $1, refresh_count = refresh_count + 1, last_used_at = $2,
-		idle_ends_at = $3
-	WHERE id = $4 AND refresh_count = $5 AND refresh_hash = $6 AND ` + living + `
-		AND EXISTS (SELECT 1 FROM users u WHERE u.id = user_id AND u.disabled_at IS NULL)`
-
-const rotatedColumns = ` RETURNING user_id, ends_at, (SELECT u.username FROM users u WHERE u.id = user_id),
-		(SELECT u.roles FROM users u WHERE u.id = user_id)`
-
-// Rotated is a session after a rotation, with its user as they are then.
-type Rotated struct {
-	UserID   int64
-	Username string
-	Roles    []string
-	EndsAt   time.Time // of the session, however often it is refreshed
-}
-
-// RotateSession carries out the rotation, or returns ErrNotFound when another one was first, or the session has ended, or
-// its user is disabled. It is one statement, so that of any number at the same time one succeeds. It is repeated when the
-// connection was cut: should the first have succeeded all the same, then the second finds what it would find had another
-// request been first.
-func (s *Store) RotateSession(ctx context.Context, r Rotation) (rotated Rotated, err error) {
-	ctx, cancel := context.WithTimeout(ctx, writeWait)
-	defer cancel()
-	rotate := s.rotateAndFetch
-	if s.engine.fetchApart {
-		rotate = s.rotateThenFetch
-	}
-	err = s.repeating(ctx, func(ctx context.Context) error {
-		rotated, err = rotate(ctx, r)
-		return err
-	})
-	return rotated, s.fail("rotate session", err)
-}
-
-func (r Rotation) args() []any {
-	return []any{r.Hash, millis(r.At), millis(r.IdleEndsAt), r.SessionID, r.FromCount, r.FromHash}
-}
-
-func (s *Store) rotateAndFetch(ctx context.Context, r Rotation) (Rotated, error) {
-	var rotated Rotated
-	var roles string
-	var ends int64
-	err := s.rotateSession.QueryRowContext(ctx, r.args()...).Scan(&rotated.UserID, &ends, &rotated.Username, &roles)
-	rotated.Roles, rotated.EndsAt = splitRoles(roles), fromMillis(ends)
-	return rotated, err
-}
-
-func (s *Store) rotateThenFetch(ctx context.Context, r Rotation) (Rotated, error) {
-	n, err := changed(s.rotateSession.ExecContext(ctx, r.args()...))
-	if err != nil {
-		return Rotated{}, err
-	}
-	if n == 0 {
-		return Rotated{}, sql.ErrNoRows
-	}
-	session, user, err := s.SessionWithUser(ctx, r.SessionID)
-	return Rotated{UserID: user.ID, Username: user.Username, Roles: user.Roles, EndsAt: session.EndsAt}, err
 }
 
 // EndSession ends one session of the user. It reports whether it was this call that ended it.

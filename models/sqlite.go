@@ -20,14 +20,14 @@ const sqliteReaders = 4
 func sqliteEngine() engine {
 	return engine{
 		name: "SQLite", dialect: goose.DialectSQLite3, versionTable: goose.DefaultTablename,
-		clock:      `CAST(unixepoch('now', 'subsec') * 1000 AS INTEGER)`,
-		writable:   `SELECT true`, // who cannot write finds out when it does
-		version:    `SELECT sqlite_version()`,
-		size:       `SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()`,
-		backup:     `VACUUM INTO $1`,
-		migrate:    migrateSQLite,
-		fetchApart: true,
-		cut:        never, undone: never, impossible: never,
+		clock:    `CAST(unixepoch('now', 'subsec') * 1000 AS INTEGER)`,
+		writable: `SELECT true`, // who cannot write finds out when it does
+		version:  `SELECT sqlite_version()`,
+		size:     `SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()`,
+		backup:   `VACUUM INTO $1`,
+		migrate:  migrateSQLite,
+		rotate:   rotateInTransaction,
+		cut:      never, undone: never, impossible: never,
 	}
 }
 

@@ -30,6 +30,7 @@ type Store struct {
 
 	sessionWithUser *sql.Stmt // prepared, because parsing SQL takes longer than running these
 	rotateSession   *sql.Stmt
+	rotations       *rotations // nil in a store that nobody changes
 }
 
 // engine is what differs between the databases. All other SQL has one text for both.
@@ -49,7 +50,7 @@ type engine struct {
 	size      string // SQL: bytes on the disk
 	backup    string // SQL: writes a copy to the file $1; empty where the engine has a tool of its own
 
-	fetchApart bool // the lock for writing is kept until a returned row was fetched: to read it apart is quicker
+	rotate func(context.Context, *Store, []Rotation) ([]*Rotated, error) // carries out several with one commit; nil for those that it has not
 
 	cut        func(error) bool // the connection was lost
 	undone     func(error) bool // the transaction was undone as a whole, because another one was in the way
@@ -120,13 +121,10 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 	if s.sessionWithUser, err = s.read.PrepareContext(ctx, sessionWithUserQuery); err != nil {
 		return fmt.Errorf("prepare: %w", err)
 	}
-	rotate := rotateSessionQuery
-	if !s.engine.fetchApart {
-		rotate += rotatedColumns
-	}
-	if s.rotateSession, err = s.write.PrepareContext(ctx, rotate); err != nil {
+	if s.rotateSession, err = s.write.PrepareContext(ctx, rotateSessionQuery()); err != nil {
 		return fmt.Errorf("prepare: %w", err)
 	}
+	s.rotations = newRotations(func(ctx context.Context, all []Rotation) ([]*Rotated, error) { return s.engine.rotate(ctx, s, all) })
 	return nil
 }
 
@@ -135,6 +133,9 @@ func (s *Store) Name() string { return s.name }
 
 // Close closes every connection.
 func (s *Store) Close() error {
+	if s.rotations != nil {
+		s.rotations.close()
+	}
 	return errors.Join(s.read.Close(), s.write.Close())
 }
 
