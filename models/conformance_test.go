@@ -507,6 +507,14 @@ func TestRotationWants(t *testing.T) {
 			ada := addUser(t, s, "ada")
 			addSession(t, s, "x", ada.ID)
 			prepare(ada)
+			if done, err := s.engine.rotate(t.Context(), s, []Rotation{r}); err != nil || (done[0] != nil) != ok {
+				t.Errorf("%s: together: %v, %v", name, done, err)
+			}
+			again(t, s)
+			if _, err := scanRotated(s.rotateSession.QueryRowContext(t.Context(), r.args()...)); (err == nil) != ok || err != nil && !errors.Is(err, sql.ErrNoRows) {
+				t.Errorf("%s: alone: %v", name, err)
+			}
+			again(t, s)
 			if _, err := s.RotateSession(t.Context(), r); (err == nil) != ok || err != nil && !errors.Is(err, ErrNotFound) {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -516,15 +524,22 @@ func TestRotationWants(t *testing.T) {
 			tt.change(&r)
 			rotate(tt.name, func(User) {}, r, tt.ok)
 		}
-		execute := func(query string) func(User) {
-			return func(User) {
-				if _, err := s.write.ExecContext(t.Context(), query); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
+		execute := func(query string) func(User) { return func(User) { change(t, s, query) } }
 		rotate("a user who is not disabled", execute(`UPDATE users SET disabled_at = 1`), good, false)
 		rotate("not too old", execute(`UPDATE sessions SET ends_at = last_used_at`), good, false)
 		rotate("not ended", execute(`UPDATE sessions SET ended_at = 1`), good, false)
 	})
+}
+
+// again makes all sessions as addSession does, but for what ends them.
+func again(t *testing.T, s *Store) {
+	t.Helper()
+	change(t, s, `UPDATE sessions SET refresh_count = 0, refresh_hash = 'hash 0', last_used_at = created_at, idle_ends_at = created_at + `+fmt.Sprint(week.Milliseconds()))
+}
+
+func change(t *testing.T, s *Store, query string) {
+	t.Helper()
+	if _, err := s.write.ExecContext(t.Context(), query); err != nil {
+		t.Fatal(err)
+	}
 }

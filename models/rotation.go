@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -83,15 +84,16 @@ func rotateInTransaction(ctx context.Context, s *Store, all []Rotation) ([]*Rota
 	return done, err
 }
 
-// rotateInStatement leaves out the sessions that somebody else is changing, so that nobody waits for them with the rest,
-// and reads the users with it, which saves a round trip.
+// rotateInStatement carries them out at once. It leaves out sessions that somebody else is changing, so that the rest does
+// not wait for them. What is behind SELECT in the list of unnest is no constant to the planner, which would otherwise plan
+// for each number of rotations anew: that takes longer than the change itself.
 func rotateInStatement(ctx context.Context, s *Store, all []Rotation) ([]*Rotated, error) {
 	query := `WITH asked AS (
 			SELECT * FROM unnest((SELECT CAST($1 AS TEXT[])), (SELECT CAST($2 AS BIGINT[])), (SELECT CAST($3 AS TEXT[])),
-				(SELECT CAST($4 AS TEXT[])), (SELECT CAST($5 AS BIGINT[])), (SELECT CAST($6 AS BIGINT[]))) WITH ORDINALITY
-				AS asked (session_id, from_count, from_hash, hash, at, idle_ends_at, place)
+					(SELECT CAST($4 AS TEXT[])), (SELECT CAST($5 AS BIGINT[])), (SELECT CAST($6 AS BIGINT[])))
+				WITH ORDINALITY AS asked (session_id, from_count, from_hash, hash, at, idle_ends_at, place)
 		), free AS MATERIALIZED (
-			SELECT s.id FROM sessions s JOIN asked ON asked.session_id = s.id FOR UPDATE OF s SKIP LOCKED
+			SELECT s.id FROM sessions s JOIN asked ON asked.session_id = s.id FOR NO KEY UPDATE OF s SKIP LOCKED
 		)
 		UPDATE sessions SET refresh_hash = asked.hash, refresh_count = refresh_count + 1, last_used_at = asked.at,
 			idle_ends_at = asked.idle_ends_at
@@ -137,6 +139,7 @@ type rotations struct {
 
 type waiting struct {
 	Rotation
+	gone   <-chan struct{} // closed when nobody waits for the answer any more
 	answer chan<- *Rotated // has room; nil when the rotation was not carried out
 }
 
@@ -144,7 +147,7 @@ func newRotations(rotate func(context.Context, []Rotation) ([]*Rotated, error)) 
 	ctx, end := context.WithCancel(context.Background())
 	r := &rotations{rotate: rotate, waiting: make(chan waiting, maxTogether), closing: ctx.Done()}
 	var worker sync.WaitGroup
-	worker.Go(r.work) // a second one leaves less to carry out together: -10 % at 32 refreshes at a time
+	worker.Go(r.work) // a second one leaves fewer to share a transaction: -10 % at 32 refreshes at a time
 	r.close = func() { end(); worker.Wait() }
 	return r
 }
@@ -153,7 +156,7 @@ func newRotations(rotate func(context.Context, []Rotation) ([]*Rotated, error)) 
 func (r *rotations) carryOut(ctx context.Context, rotation Rotation) *Rotated {
 	answer := make(chan *Rotated, 1)
 	select {
-	case r.waiting <- waiting{rotation, answer}:
+	case r.waiting <- waiting{rotation, ctx.Done(), answer}:
 	case <-ctx.Done():
 		return nil
 	case <-r.closing:
@@ -195,18 +198,30 @@ func (r *rotations) gather(first waiting) []waiting {
 }
 
 func (r *rotations) together(all []waiting) {
+	all = slices.DeleteFunc(all, waiting.over)
+	if len(all) == 0 {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), writeWait)
 	defer cancel()
-	rotations := make([]Rotation, len(all))
+	asked := make([]Rotation, len(all))
 	for i, w := range all {
-		rotations[i] = w.Rotation
+		asked[i] = w.Rotation
 	}
-	done, err := r.rotate(ctx, rotations)
+	done, err := r.rotate(ctx, asked)
+	if err != nil {
+		done = make([]*Rotated, len(all)) // each finds out alone what is wrong: it may be one of the others
+	}
 	for i, w := range all {
-		if err != nil {
-			w.answer <- nil
-			continue
-		}
 		w.answer <- done[i]
+	}
+}
+
+func (w waiting) over() bool {
+	select {
+	case <-w.gone:
+		return true
+	default:
+		return false
 	}
 }
