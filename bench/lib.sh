@@ -196,8 +196,8 @@ spread() {
 }
 
 # read_wrk TICKS reads a report of wrk, during which the server used so much processor time, and prints: requests per
-# second, the p50 and the p99, and the processor time for one request, these three in microseconds. It fails unless
-# every request was answered with success.
+# second, the p50 and the p99, and the processor time for one request, these three in microseconds, and how many requests
+# there were. It fails unless every request was answered with success.
 read_wrk() {
   awk -v cpu="$(($1 * 1000000 / $(getconf CLK_TCK)))" '
     function us(t) { return t ~ /us$/ ? t + 0 : t ~ /ms$/ ? t * 1e3 : t ~ /m$/ ? t * 6e7 : t * 1e6 }
@@ -206,7 +206,23 @@ read_wrk() {
     $1 == "99%" { p99 = us($2) }
     $2 == "requests" && $3 == "in" { requests = $1 }
     $1 == "Requests/sec:" { rate = $2 }
-    END { if (bad || !rate || !p50 || !p99 || !requests) exit 1; print rate, p50, p99, cpu / requests }'
+    END { if (bad || !rate || !p50 || !p99 || !requests) exit 1; print rate, p50, p99, cpu / requests, requests }'
+}
+
+# log_in PORT NUMBER logs in as many users as refresh_by_wrk needs for so many connections, and prints their refresh tokens.
+log_in() {
+  run_load 60 -kind sessions -url "http://127.0.0.1:$1" -workers "$(($2 + 1))" -users "$(($2 + 1))" -password "$password"
+}
+
+# refresh_by_wrk NAME PORT CONNECTIONS SECONDS FILE lets wrk exchange the refresh tokens of a file, each for the next, and
+# prints what read_wrk does.
+refresh_by_wrk() {
+  local before after report
+  before=$(ticks "$1")
+  report=$(timeout "$(($4 + 20))" wrk -t1 "-c$3" "-d${4}s" --latency -s bench/refreshes.lua \
+    "http://127.0.0.1:$2/auth/refresh" -- "$5")
+  after=$(ticks "$1")
+  read_wrk "$((after - before))" <<<"$report" || fail "$1: $report"
 }
 
 print_head() {

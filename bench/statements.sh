@@ -36,8 +36,8 @@ read_log() {
     END { flush() }'
 }
 
-# record_all PORT KEY TOKENS starts a Sherpa whose statements PostgreSQL logs, and records what a login, a refresh, a
-# request of a session that is not remembered, a logout and a poll of the feed ask for.
+# record_all PORT KEY TOKENS starts a Sherpa whose statements PostgreSQL logs, and records what a login, a refresh, the same
+# refresh again (that of one session, alone, is the second of its statements), a request of a session that is not remembered, a logout and a poll of the feed ask for.
 record_all() {
   local on=$1 key=$2 tokens=$3 name='{"username":"user1","password":"'$password'"}' refresh
   start recorder "$on" env -i "SHERPA_SECRET_KEY=$key" "$tmp/sherpa" --log-format json --listen "127.0.0.1:$on" \
@@ -46,6 +46,7 @@ record_all() {
   record login post "$on" /auth "$name" >"$tmp/login.answer"
   refresh=$(sed -n 's/.*"refresh_token":"\([^"]*\)".*/\1/p' "$tmp/login.answer")
   record refresh post "$on" /auth/refresh "{\"refresh_token\":\"$refresh\"}" >/dev/null
+  record again post "$on" /auth/refresh "{\"refresh_token\":\"$refresh\"}" >/dev/null
   record identity ask "$on" /mountain/x --header "Authorization: Bearer $(tail -n 1 "$tokens")" >/dev/null
   record logout ask "$on" /auth/logout --request POST --header "Authorization: Bearer $(tail -n 1 "$tokens")"
   sleep 1 # two polls

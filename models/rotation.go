@@ -71,6 +71,7 @@ func rotateInTransaction(ctx context.Context, s *Store, all []Rotation) ([]*Rota
 	done := make([]*Rotated, len(all))
 	err := s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		rotate := tx.StmtContext(ctx, s.rotateSession)
+		defer rotate.Close() //nolint:errcheck // nothing is lost: the commit says what was done
 		for i, r := range all {
 			switch rotated, err := scanRotated(rotate.QueryRowContext(ctx, r.args()...)); {
 			case err == nil:

@@ -64,7 +64,7 @@ func TestALockedSessionDelaysNobodyElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tx.Rollback() //nolint:errcheck // it is committed
+	defer tx.Rollback()
 	if _, err := tx.ExecContext(t.Context(), `UPDATE sessions SET address = 'x' WHERE id = 'locked'`); err != nil {
 		t.Fatal(err)
 	}

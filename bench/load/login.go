@@ -37,6 +37,19 @@ func (p plan) login(ctx context.Context) error {
 	})
 }
 
+// sessions logs as many users in as there are workers, and prints their refresh tokens.
+func (p plan) sessions(ctx context.Context) error {
+	c := newClient(p.urls[0])
+	for n := range p.workers {
+		t, err := c.logIn(ctx, address(n), username(n), p.password)
+		if err != nil {
+			return err
+		}
+		fmt.Println(t.Refresh)
+	}
+	return nil
+}
+
 const (
 	calm    = 5 * time.Second // protected requests alone, for comparison
 	getRate = 200.0

@@ -3,7 +3,7 @@
 //	hash        bare argon2id with Sherpa's parameters, on all cores
 //	login       logins that succeed, each of another user at another address
 //	flood       the times of protected requests while too many logins arrive: a table
-//	refresh     refreshes in several sessions at the same time, spread over all servers
+//	sessions    nothing; it logs in as many users as there are workers, and prints their refresh tokens
 //	revocation  how long the second of two servers lets a session pass that was logged out at the first
 //	update      bare updates of a session's row in SQLite, one transaction each
 //	warm        nothing; it sends every token of a file twice
@@ -71,8 +71,8 @@ func (p plan) run(ctx context.Context) error {
 		return p.login(ctx)
 	case "flood":
 		return p.flood(ctx)
-	case "refresh":
-		return p.refresh(ctx)
+	case "sessions":
+		return p.sessions(ctx)
 	case "revocation":
 		return p.revocation(ctx)
 	case "update":

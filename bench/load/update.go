@@ -11,30 +11,6 @@ import (
 	_ "modernc.org/sqlite" // registers the driver "sqlite"
 )
 
-type refreshRequest struct {
-	RefreshToken string `json:"refresh_token"`
-}
-
-// refresh logs every worker in and lets it exchange refresh tokens, each for the next. Every worker stays with its
-// server.
-func (p plan) refresh(ctx context.Context) error {
-	clients := p.clients()
-	current := make([]string, p.workers)
-	for worker := range current {
-		t, err := clients[worker%len(clients)].logIn(ctx, address(worker), username(worker), p.password)
-		if err != nil {
-			return err
-		}
-		current[worker] = t.Refresh
-	}
-	return p.measure(ctx, func(ctx context.Context, worker int) error {
-		c := clients[worker%len(clients)]
-		t, err := readTokens(c.post(ctx, "/auth/refresh", address(worker), refreshRequest{current[worker]}))
-		current[worker] = t.Refresh
-		return err
-	})
-}
-
 // settings are those of package models, which keeps them to itself.
 const settings = "_txlock=immediate" +
 	"&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" +
