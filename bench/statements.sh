@@ -37,7 +37,8 @@ read_log() {
 }
 
 # record_all PORT KEY TOKENS starts a Sherpa whose statements PostgreSQL logs, and records what a login, a refresh, the same
-# refresh again (that of one session, alone, is the second of its statements), a request of a session that is not remembered, a logout and a poll of the feed ask for.
+# refresh again (its second statement refreshes one session alone), a request of a session that is not remembered, a
+# logout and a poll of the feed ask for.
 record_all() {
   local on=$1 key=$2 tokens=$3 name='{"username":"user1","password":"'$password'"}' refresh
   start recorder "$on" env -i "SHERPA_SECRET_KEY=$key" "$tmp/sherpa" --log-format json --listen "127.0.0.1:$on" \

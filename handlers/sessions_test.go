@@ -290,11 +290,7 @@ func TestRefreshAfterAnAbsence(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := newServer(t)
-			first := s.open()
-			second := s.refresh(first.RefreshToken).tokens(t)
-			s.clock.add(tt.before)
-			s.poll()
+			s, first, second := newRefreshed(t, tt.before)
 			for i, away := range tt.away {
 				if i > 0 {
 					s.clock.add(2 * time.Second)
@@ -341,11 +337,7 @@ func TestRefreshBeforeTheReturnIsNoticed(t *testing.T) {
 		for name, request := range requests {
 			t.Run(tt.name+", "+name, func(t *testing.T) {
 				t.Parallel()
-				s := newServer(t)
-				first := s.open()
-				second := s.refresh(first.RefreshToken).tokens(t)
-				s.clock.add(tt.before)
-				s.poll()
+				s, first, second := newRefreshed(t, tt.before)
 				s.breakFeed()
 				s.clock.add(20 * time.Second)
 				if !tt.broken {
@@ -366,6 +358,17 @@ func TestRefreshBeforeTheReturnIsNoticed(t *testing.T) {
 			})
 		}
 	}
+}
+
+// newRefreshed is a server on which a session was refreshed some time ago.
+func newRefreshed(t *testing.T, ago time.Duration) (s *server, first, second tokens) {
+	t.Helper()
+	s = newServer(t)
+	first = s.open()
+	second = s.refresh(first.RefreshToken).tokens(t)
+	s.clock.add(ago)
+	s.poll()
+	return s, first, second
 }
 
 // breakFeed makes the poll of the feed fail, and nothing else.
