@@ -85,23 +85,8 @@ func rotateInTransaction(ctx context.Context, s *Store, all []Rotation) ([]*Rota
 	return done, err
 }
 
-// rotateInStatement carries them out at once. It leaves out sessions that somebody else is changing, so that the rest does
-// not wait for them. What is behind SELECT in the list of unnest is no constant to the planner, which would otherwise plan
-// for each number of rotations anew: that takes longer than the change itself.
+// rotateInStatement carries them out at once.
 func rotateInStatement(ctx context.Context, s *Store, all []Rotation) ([]*Rotated, error) {
-	query := `WITH asked AS (
-			SELECT * FROM unnest((SELECT CAST($1 AS TEXT[])), (SELECT CAST($2 AS BIGINT[])), (SELECT CAST($3 AS TEXT[])),
-					(SELECT CAST($4 AS TEXT[])), (SELECT CAST($5 AS BIGINT[])), (SELECT CAST($6 AS BIGINT[])))
-				WITH ORDINALITY AS asked (session_id, from_count, from_hash, hash, at, idle_ends_at, place)
-		), free AS MATERIALIZED (
-			SELECT s.id FROM sessions s JOIN asked ON asked.session_id = s.id FOR NO KEY UPDATE OF s SKIP LOCKED
-		)
-		UPDATE sessions SET refresh_hash = asked.hash, refresh_count = refresh_count + 1, last_used_at = asked.at,
-			idle_ends_at = asked.idle_ends_at
-		FROM asked JOIN free ON free.id = asked.session_id, users u
-		WHERE sessions.id = asked.session_id AND refresh_count = asked.from_count AND refresh_hash = asked.from_hash
-			AND ` + living(`asked.at`) + ` AND u.id = user_id AND u.disabled_at IS NULL
-		RETURNING asked.place, user_id, ends_at, u.username, u.roles`
 	done := make([]*Rotated, len(all))
 	scan := func(row scanner) (place int, err error) {
 		rotated, err := scanRotated(row, &place)
@@ -110,11 +95,31 @@ func rotateInStatement(ctx context.Context, s *Store, all []Rotation) ([]*Rotate
 		}
 		return place, err
 	}
-	_, err := list(ctx, s, s.write, "rotate sessions", scan, query, columns(all)...)
+	_, err := list(ctx, s, s.write, "rotate sessions", scan, rotateSessionsQuery(), columns(all)...)
 	return done, err
 }
 
-// columns are the arguments of rotateInStatement.
+// rotateSessionsQuery leaves out sessions that somebody else is changing, so that the rest does not wait for them. BETWEEN
+// makes the planner count on few rows, whatever the arrays hold: else it plans for each number of rotations anew, which
+// takes longer than the change itself, and reads whole tables while they have no statistics.
+func rotateSessionsQuery() string {
+	return `WITH asked AS (
+			SELECT * FROM unnest(CAST($1 AS TEXT[]), CAST($2 AS BIGINT[]), CAST($3 AS TEXT[]), CAST($4 AS TEXT[]),
+					CAST($5 AS BIGINT[]), CAST($6 AS BIGINT[]))
+				WITH ORDINALITY AS asked (session_id, from_count, from_hash, hash, at, idle_ends_at, place)
+			WHERE place BETWEEN 1 AND $7
+		), free AS (
+			SELECT asked.* FROM asked JOIN sessions s ON s.id = asked.session_id FOR NO KEY UPDATE OF s SKIP LOCKED
+		)
+		UPDATE sessions SET refresh_hash = free.hash, refresh_count = refresh_count + 1, last_used_at = free.at,
+			idle_ends_at = free.idle_ends_at
+		FROM free, users u
+		WHERE sessions.id = free.session_id AND refresh_count = free.from_count AND refresh_hash = free.from_hash
+			AND ` + living(`free.at`) + ` AND u.id = user_id AND u.disabled_at IS NULL
+		RETURNING free.place, user_id, ends_at, u.username, u.roles`
+}
+
+// columns are the arguments of rotateSessionsQuery.
 func columns(all []Rotation) []any {
 	n := len(all)
 	ids, fromHashes, hashes := make([]string, n), make([]string, n), make([]string, n)
@@ -123,7 +128,7 @@ func columns(all []Rotation) []any {
 		ids[i], fromCounts[i], fromHashes[i], hashes[i] = r.SessionID, r.FromCount, r.FromHash, r.Hash
 		ats[i], idleEnds[i] = millis(r.At), millis(r.IdleEndsAt)
 	}
-	return []any{ids, fromCounts, fromHashes, hashes, ats, idleEnds}
+	return []any{ids, fromCounts, fromHashes, hashes, ats, idleEnds, n}
 }
 
 // maxTogether is how many rotations share a transaction at most.

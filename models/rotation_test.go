@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -87,6 +88,22 @@ func TestALockedSessionDelaysNobodyElse(t *testing.T) {
 	}
 	if err := <-waits; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRotationsUseIndexes also while the tables are new, and the planner knows nothing about them.
+func TestRotationsUseIndexes(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, pgtest.Database(t))
+	for _, n := range []int{1, maxTogether} {
+		steps, err := list(t.Context(), s, s.read, "explain", scanID, "EXPLAIN "+rotateSessionsQuery(), columns(make([]Rotation, n))...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := strings.Join(steps, "\n")
+		if strings.Contains(plan, "Seq Scan") || strings.Count(plan, "Index Scan using sessions_pkey") != 2 {
+			t.Errorf("%d together:\n%s", n, plan)
+		}
 	}
 }
 
