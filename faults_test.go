@@ -2,12 +2,14 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -20,10 +22,11 @@ type promise struct {
 	asked     bool // a logout whose answer never came: it may have happened or not
 }
 
-// client logs in, refreshes a few times, logs out one time in two, and begins anew, until the server is gone.
-func (p *process) client(keep func(promise)) {
+// client logs in, refreshes a few times, logs out one time in two, and begins anew, until the server is gone. It counts
+// what it was served. Its address stays the same, so that logins which were cut off do not count against the others.
+func (p *process) client(address string, served *atomic.Int64, keep func(promise)) {
 	for {
-		r, err := p.login()
+		r, err := p.askFrom(address, "POST", "/auth", credentials, "")
 		if err != nil {
 			return
 		}
@@ -32,6 +35,7 @@ func (p *process) client(keep func(promise)) {
 			continue
 		}
 		have := promise{refresh: r.Refresh}
+		served.Add(1)
 		for range rand.N(8) {
 			next, err := p.refresh(have.refresh)
 			if err != nil || next.status != http.StatusOK {
@@ -39,6 +43,7 @@ func (p *process) client(keep func(promise)) {
 				return
 			}
 			have.refresh = next.Refresh
+			served.Add(1)
 		}
 		if rand.N(2) == 0 {
 			_, err = p.ask("POST", "/auth/logout", `{"refresh_token":"`+have.refresh+`"}`, "")
@@ -65,16 +70,20 @@ func TestKill(t *testing.T) {
 		var mu sync.Mutex
 		var promises []promise
 		var wg sync.WaitGroup
-		for range 4 {
+		var served atomic.Int64
+		for i := range 4 {
 			wg.Go(func() {
-				p.client(func(have promise) {
+				p.client(fmt.Sprint("10.0.0.", i), &served, func(have promise) {
 					mu.Lock()
 					defer mu.Unlock()
 					promises = append(promises, have)
 				})
 			})
 		}
-		time.Sleep(200*time.Millisecond + rand.N(300*time.Millisecond)) // the server works until its end
+		enough, deadline := 20+rand.Int64N(60), time.Now().Add(time.Minute)
+		for served.Load() < enough && time.Now().Before(deadline) {
+			time.Sleep(time.Millisecond) // the server works until its end
+		}
 		p.kill()
 		wg.Wait()
 		p.start()

@@ -32,10 +32,12 @@ const (
 	// longestRecovery is how long after the return of the database everything must work again.
 	longestRecovery = 5 * time.Second
 
+	// longestStop is what compose.yaml gives a replica.
+	longestStop = 15 * time.Second
+
 	quiet = "SHERPA_ACCESS_LOG=false" // what remains is worth reading when a test fails
 
-	login       = "POST /auth" // takes longer: it also computes a hash, after a wait for its turn
-	credentials = `{"username":"sherpa","password":"everest"}`
+	login = "POST /auth" // takes longer: it also computes a hash, after a wait for its turn
 )
 
 // outageLength is how long the database stays away: as long as SHERPA_OUTAGE says, or else briefly.
@@ -361,6 +363,52 @@ func outage(t *testing.T, server *pgtest.Server, length time.Duration, begin, en
 	o.recovered(t, time.Now())
 	clients.work(50)
 	clients.check(b, server.URL())
+}
+
+// TestRestartDuringAnOutage: a refresh whose answer was lost can be sent again to a replica that was restarted meanwhile.
+func TestRestartDuringAnOutage(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t)
+	p := startReplica(t, server.URL(), quiet)
+	first := mustLogin(t, p)
+	second, err := p.refresh(first.Refresh)
+	if err != nil || second.status != http.StatusOK {
+		t.Fatal(second, err)
+	}
+	refreshed := time.Now()
+	server.Stop(t)
+	p.kill()
+	p.launch()
+	for !strings.Contains(p.log.String(), "waiting for the database") {
+		time.Sleep(10 * time.Millisecond) // it starts
+	}
+	time.Sleep(time.Until(refreshed.Add(11 * time.Second))) // what clients have otherwise
+	server.Resume(t)
+	waitUntilReady(t, "http://"+p.address)
+	if again, err := p.refresh(first.Refresh); err != nil || again.Refresh != second.Refresh {
+		t.Errorf("%+v, %v", again, err)
+	}
+}
+
+// TestStopDuringAnOutage: nobody waits long for a server that hangs.
+func TestStopDuringAnOutage(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t)
+	p := startReplica(t, server.URL(), quiet)
+	clients := newCrowd(t, p)
+	clients.add(6, pooled)
+	clients.work(50) // on several connections
+	clients.end()
+	freeze(t, server)
+	stopped := time.Now()
+	if err := p.stop(); err != nil {
+		t.Error(err)
+	}
+	took := time.Since(stopped)
+	t.Logf("it ended after %v", took)
+	if took > longestStop {
+		t.Error("that is too long: whoever runs it kills it meanwhile")
+	}
 }
 
 type outageTest struct{ replicas [2]*outageReplica }

@@ -140,11 +140,15 @@ var errNoAnswer = errors.New("no answer")
 
 // ask sends a request from an address of its own, so that nobody is throttled.
 func (p *process) ask(method, path, body, token string) (reply, error) {
+	return p.askFrom(fmt.Sprintf("10.%d.%d.%d", rand.N(256), rand.N(256), rand.N(256)), method, path, body, token)
+}
+
+func (p *process) askFrom(address, method, path, body, token string) (reply, error) {
 	request, err := newRequest(p.t.Context(), method, "http://"+p.address+path, body, token)
 	if err != nil {
 		return reply{}, err
 	}
-	request.Header.Set("X-Forwarded-For", fmt.Sprintf("10.%d.%d.%d", rand.N(256), rand.N(256), rand.N(256)))
+	request.Header.Set("X-Forwarded-For", address)
 	return receive(http.DefaultTransport, request)
 }
 
@@ -178,8 +182,10 @@ func receive(transport http.RoundTripper, request *http.Request) (reply, error) 
 	return r, err
 }
 
+const credentials = `{"username":"sherpa","password":"everest"}`
+
 func (p *process) login() (reply, error) {
-	return p.ask("POST", "/auth", `{"username":"sherpa","password":"everest"}`, "")
+	return p.ask("POST", "/auth", credentials, "")
 }
 
 func (p *process) refresh(token string) (reply, error) {

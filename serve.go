@@ -23,7 +23,7 @@ type serveCommand struct{}
 func (serveCommand) Run(ctx context.Context, config *Config, std streams) (err error) {
 	logger, flush := newLogger(config, std.out)
 	defer func() { err = errors.Join(err, flush()) }()
-	store, err := waitForStore(ctx, config, logger)
+	store, waited, err := waitForStore(ctx, config, logger)
 	if err != nil {
 		return err
 	}
@@ -31,6 +31,9 @@ func (serveCommand) Run(ctx context.Context, config *Config, std streams) (err e
 	service, err := newService(config, store, logger)
 	if err != nil {
 		return err
+	}
+	if waited {
+		service.BeganAway()
 	}
 	handler, err := newHandler(config, service, ctx.Done())
 	if err != nil {
@@ -66,20 +69,19 @@ func inBackground(ctx context.Context, work func(context.Context)) (stop func())
 }
 
 // waitForStore goes on trying while the database cannot be reached: a replica that starts during an outage must be there
-// when it is over.
-func waitForStore(ctx context.Context, config *Config, logger *slog.Logger) (*models.Store, error) {
-	for said := false; ; {
-		store, err := openStore(ctx, config)
+// when it is over. It reports also whether it had to wait.
+func waitForStore(ctx context.Context, config *Config, logger *slog.Logger) (store *models.Store, waited bool, err error) {
+	for ; ; waited = true {
+		store, err = openStore(ctx, config)
 		if !errors.Is(err, models.ErrUnavailable) || ctx.Err() != nil {
-			return store, err
+			return store, waited, err
 		}
-		if !said {
+		if !waited {
 			logger.WarnContext(ctx, "waiting for the database", "error", err)
-			said = true
 		}
 		select {
 		case <-ctx.Done():
-			return nil, err
+			return nil, waited, err
 		case <-time.After(time.Second):
 		}
 	}

@@ -360,6 +360,24 @@ func TestRefreshBeforeTheReturnIsNoticed(t *testing.T) {
 	}
 }
 
+// TestRefreshAtAReplicaThatBeganAway: it does not know since when the database was away.
+func TestRefreshAtAReplicaThatBeganAway(t *testing.T) {
+	t.Parallel()
+	for behind, ended := range map[time.Duration]bool{9 * time.Second: false, 11 * time.Second: true} {
+		s, first, second := newRefreshed(t, time.Hour)
+		replica := newServerOn(t, s, signingKey)
+		replica.service.BeganAway()
+		replica.poll()
+		s.clock.add(behind)
+		a := replica.refresh(first.RefreshToken)
+		if ended {
+			a.wantEnded(t, "refresh_reuse")
+		} else if got := a.tokens(t); got.RefreshToken != second.RefreshToken {
+			t.Errorf("after %v: another successor", behind)
+		}
+	}
+}
+
 // newRefreshed is a server on which a session was refreshed some time ago.
 func newRefreshed(t *testing.T, ago time.Duration) (s *server, first, second tokens) {
 	t.Helper()

@@ -136,11 +136,12 @@ const maxTogether = 64
 
 // rotations are carried out together when they come at the same time: what comes while the database is busy with others
 // shares the next transaction, and so waits once for the disk. What comes while it is idle does not wait for company.
+// When the answer to a commit is lost, it is lost for all of them: each then finds out alone, or at the client's next try.
 type rotations struct {
 	rotate  func(context.Context, []Rotation) ([]*Rotated, error)
 	waiting chan waiting
-	closing <-chan struct{}
-	close   func() // and wait until no rotation is under way
+	ctx     context.Context //nolint:containedctx // ends with the store, and not with a caller
+	close   func()          // cancels what is under way
 }
 
 type waiting struct {
@@ -151,10 +152,12 @@ type waiting struct {
 
 func newRotations(rotate func(context.Context, []Rotation) ([]*Rotated, error)) *rotations {
 	ctx, end := context.WithCancel(context.Background())
-	r := &rotations{rotate: rotate, waiting: make(chan waiting, maxTogether), closing: ctx.Done()}
 	var worker sync.WaitGroup
+	r := &rotations{
+		rotate: rotate, waiting: make(chan waiting, maxTogether), ctx: ctx,
+		close: func() { end(); worker.Wait() },
+	}
 	worker.Go(r.work) // a second one leaves fewer to share a transaction: -10 % at 32 refreshes at a time
-	r.close = func() { end(); worker.Wait() }
 	return r
 }
 
@@ -165,7 +168,7 @@ func (r *rotations) carryOut(ctx context.Context, rotation Rotation) *Rotated {
 	case r.waiting <- waiting{rotation, ctx.Done(), answer}:
 	case <-ctx.Done():
 		return nil
-	case <-r.closing:
+	case <-r.ctx.Done():
 		return nil
 	}
 	select {
@@ -173,7 +176,7 @@ func (r *rotations) carryOut(ctx context.Context, rotation Rotation) *Rotated {
 		return rotated
 	case <-ctx.Done():
 		return nil
-	case <-r.closing:
+	case <-r.ctx.Done():
 		return nil
 	}
 }
@@ -183,7 +186,7 @@ func (r *rotations) work() {
 		select {
 		case first := <-r.waiting:
 			r.together(r.gather(first))
-		case <-r.closing:
+		case <-r.ctx.Done():
 			return
 		}
 	}
@@ -208,7 +211,7 @@ func (r *rotations) together(all []waiting) {
 	if len(all) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), writeWait)
+	ctx, cancel := context.WithTimeout(r.ctx, writeWait)
 	defer cancel()
 	asked := make([]Rotation, len(all))
 	for i, w := range all {

@@ -17,6 +17,8 @@ const (
 	writeWait = 4 * time.Second
 	// readWait bounds the reads that requests and the feed wait for.
 	readWait = 3 * time.Second
+	// closeWait bounds the end.
+	closeWait = 3 * time.Second
 	// maxAttempts bounds how often a statement is tried whose connection was cut, or whose transaction was undone.
 	maxAttempts = 3
 )
@@ -131,12 +133,20 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 // Name says where the database is: the absolute path of the file, or the URL without its password.
 func (s *Store) Name() string { return s.name }
 
-// Close closes every connection.
+// Close closes every connection. It does not wait for the farewells of a server that hangs: all that was acknowledged is
+// there, and what is left open ends with the process.
 func (s *Store) Close() error {
 	if s.rotations != nil {
 		s.rotations.close()
 	}
-	return errors.Join(s.read.Close(), s.write.Close())
+	closed := make(chan error, 1)
+	go func() { closed <- errors.Join(s.read.Close(), s.write.Close()) }()
+	select {
+	case err := <-closed:
+		return err
+	case <-time.After(closeWait):
+		return nil
+	}
 }
 
 // Ready reports whether the database answers a query on the schema and takes changes; the error wraps ErrUnavailable.

@@ -51,6 +51,10 @@ type memory struct {
 // absence is a time in which the feed could not be read: for all that is known here, the database was away.
 type absence struct{ began, ended time.Time } // ended is zero while it lasts
 
+// BeganAway says that the database could not be reached when this process began; since when, nobody here knows. So every
+// refresh before its return may be one whose answer nobody could send.
+func (s *Service) BeganAway() { s.memory.away.Store(&absence{}) }
+
 func (m *memory) isAway() bool {
 	away := m.away.Load()
 	return away != nil && away.ended.IsZero()
