@@ -209,20 +209,26 @@ read_wrk() {
     END { if (bad || !rate || !p50 || !p99 || !requests) exit 1; print rate, p50, p99, cpu / requests, requests }'
 }
 
+# by_wrk NAME COMMAND... lets wrk ask a server, and prints what read_wrk does.
+by_wrk() {
+  local name=$1 before after report
+  shift
+  before=$(ticks "$name")
+  report=$("$@")
+  after=$(ticks "$name")
+  read_wrk "$((after - before))" <<<"$report" || fail "$name: $report"
+}
+
 # log_in PORT NUMBER logs in as many users as refresh_by_wrk needs for so many connections, and prints their refresh tokens.
 log_in() {
-  run_load 60 -kind sessions -url "http://127.0.0.1:$1" -workers "$(($2 + 1))" -users "$(($2 + 1))" -password "$password"
+  run_load 60 -kind sessions -url "http://127.0.0.1:$1" -workers "$(($2 + 1))" -password "$password"
 }
 
 # refresh_by_wrk NAME PORT CONNECTIONS SECONDS FILE lets wrk exchange the refresh tokens of a file, each for the next, and
 # prints what read_wrk does.
 refresh_by_wrk() {
-  local before after report
-  before=$(ticks "$1")
-  report=$(timeout "$(($4 + 20))" wrk -t1 "-c$3" "-d${4}s" --latency -s bench/refreshes.lua \
-    "http://127.0.0.1:$2/auth/refresh" -- "$5")
-  after=$(ticks "$1")
-  read_wrk "$((after - before))" <<<"$report" || fail "$1: $report"
+  by_wrk "$1" timeout "$(($4 + 20))" wrk -t1 "-c$3" "-d${4}s" --latency -s bench/refreshes.lua \
+    "http://127.0.0.1:$2/auth/refresh" -- "$5"
 }
 
 print_head() {
