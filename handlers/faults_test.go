@@ -21,10 +21,14 @@ import (
 )
 
 // execute runs a statement that no method of the store has.
-func execute(statement string, args ...any) func(context.Context, *sql.Tx) error {
-	return func(ctx context.Context, tx *sql.Tx) error {
+func (s *server) execute(statement string, args ...any) {
+	s.t.Helper()
+	err := s.store.Transact(s.t.Context(), func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, statement, args...)
 		return err
+	})
+	if err != nil {
+		s.t.Fatal(err)
 	}
 }
 

@@ -370,7 +370,8 @@ func TestTokensEndWithTheirUserOrSession(t *testing.T) {
 		}, "user_disabled"},
 		{"disabled by hand in the database", func(t *testing.T, s *server) error {
 			s.clock.add(time.Minute) // the feed is too old to be believed, so that the database is asked
-			return s.store.Transact(t.Context(), execute(`UPDATE users SET disabled_at = 1`))
+			s.execute(`UPDATE users SET disabled_at = 1`)
+			return nil
 		}, "user_disabled"},
 		{"deleted", func(t *testing.T, s *server) error { return s.store.DeleteUser(t.Context(), s.user.ID, s.clock.Now()) }, ""},
 		{"new password", func(t *testing.T, s *server) error {
@@ -408,9 +409,7 @@ func TestTokensEndWithTheirUserOrSession(t *testing.T) {
 func TestNoTokenWithoutASession(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	if err := s.store.Transact(t.Context(), execute(`DROP TABLE sessions`)); err != nil {
-		t.Fatal(err)
-	}
+	s.execute(`DROP TABLE sessions`)
 	a := s.post("/auth", credentials(username, password))
 	if a.status != 503 || strings.Contains(a.body, "access_token") {
 		t.Errorf("%d %s", a.status, a.body)
@@ -444,9 +443,7 @@ func TestUserIDsOf53BitsSurvive(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	const big = int64(1)<<53 - 2
-	if err := s.store.Transact(t.Context(), execute(`UPDATE counters SET value = $1`, big)); err != nil {
-		t.Fatal(err)
-	}
+	s.execute(`UPDATE counters SET value = $1`, big)
 	user := s.addUser("last", "a password")
 	if user.ID != big+1 {
 		t.Fatalf("id %d", user.ID)

@@ -99,9 +99,7 @@ func TestAfterAnOutageNothingStaleIsBelieved(t *testing.T) {
 	if err := s.store.DisableUser(t.Context(), s.user.ID, s.clock.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.store.Transact(t.Context(), execute(`DELETE FROM revocations`)); err != nil {
-		t.Fatal(err)
-	}
+	s.execute(`DELETE FROM revocations`)
 	s.clock.add(31 * time.Second)
 	s.poll()
 	s.mountain(mine.AccessToken).wantEnded(t, "user_disabled")
@@ -174,9 +172,7 @@ func endLate(t *testing.T, s *server, stampedAgo time.Duration) {
 	if err := s.store.DisableUser(t.Context(), s.user.ID, s.clock.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.store.Transact(t.Context(), execute(`UPDATE revocations SET revoked_at = revoked_at - $1`, stampedAgo.Milliseconds())); err != nil {
-		t.Fatal(err)
-	}
+	s.execute(`UPDATE revocations SET revoked_at = revoked_at - $1`, stampedAgo.Milliseconds())
 }
 
 func TestServiceThatNeverPolledRemembersNothing(t *testing.T) {
@@ -244,9 +240,7 @@ func TestFullDatabase(t *testing.T) {
 
 func limitPages(t *testing.T, s *server, pages int) {
 	t.Helper()
-	if err := s.store.Transact(t.Context(), execute(fmt.Sprintf(`PRAGMA max_page_count = %d`, pages))); err != nil {
-		t.Fatal(err)
-	}
+	s.execute(fmt.Sprintf(`PRAGMA max_page_count = %d`, pages))
 }
 
 func TestDatabaseHoldsNoTokenAndNoPassword(t *testing.T) {

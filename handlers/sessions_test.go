@@ -196,10 +196,7 @@ func TestRefreshTokenFromTheFuture(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	restore := execute(`UPDATE sessions SET refresh_count = 1, refresh_hash = 'of the second'`)
-	if err := s.store.Transact(t.Context(), restore); err != nil {
-		t.Fatal(err)
-	}
+	s.execute(`UPDATE sessions SET refresh_count = 1, refresh_hash = 'of the second'`)
 	if a := s.refresh(third.RefreshToken); a.status != 401 || a.problem(t).Code != "refresh_token_invalid" {
 		t.Errorf("%d %s", a.status, a.body)
 	}
@@ -258,16 +255,12 @@ func TestRefreshReadsTheUserAfresh(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	first := s.open()
-	if err := s.store.Transact(t.Context(), execute(`UPDATE users SET roles = 'guide'`)); err != nil {
-		t.Fatal(err)
-	}
+	s.execute(`UPDATE users SET roles = 'guide'`)
 	second := s.refresh(first.RefreshToken).tokens(t)
 	if diff := cmp.Diff([]any{"guide"}, claims(t, second.AccessToken)["roles"]); diff != "" {
 		t.Error(diff)
 	}
-	if err := s.store.Transact(t.Context(), execute(`UPDATE users SET disabled_at = 1`)); err != nil {
-		t.Fatal(err)
-	}
+	s.execute(`UPDATE users SET disabled_at = 1`)
 	s.refresh(second.RefreshToken).wantEnded(t, "user_disabled")
 }
 
@@ -392,19 +385,15 @@ func newRefreshed(t *testing.T, ago time.Duration) (s *server, first, second tok
 // breakFeed makes the poll of the feed fail, and nothing else.
 func (s *server) breakFeed() {
 	s.t.Helper()
-	s.rename("revocations", "elsewhere")
+	s.execute(`ALTER TABLE revocations RENAME TO elsewhere`)
 	if err := s.service.Poll(s.t.Context()); err == nil {
 		s.t.Fatal("the feed was read")
 	}
 }
 
-func (s *server) mendFeed() { s.t.Helper(); s.rename("elsewhere", "revocations") }
-
-func (s *server) rename(from, to string) {
+func (s *server) mendFeed() {
 	s.t.Helper()
-	if err := s.store.Transact(s.t.Context(), execute(`ALTER TABLE `+from+` RENAME TO `+to)); err != nil {
-		s.t.Fatal(err)
-	}
+	s.execute(`ALTER TABLE elsewhere RENAME TO revocations`)
 }
 
 // TestRefreshAfterAChangeOfKeys: while the old key is in the ring its tokens count; without it they do not, because

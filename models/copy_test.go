@@ -139,9 +139,7 @@ func TestCopyThatFailsLeavesNothing(t *testing.T) {
 			to := database(t)
 			s := openStore(t, to)
 			for _, statement := range refuseOne[to[:6]] {
-				if _, err := s.write.ExecContext(t.Context(), statement); err != nil {
-					t.Fatal(err)
-				}
+				change(t, s, statement)
 			}
 			_, err := Copy(t.Context(), from, to, noProgress)
 			if err == nil || !regexp.MustCompile(`copy sessions: \d+ rows arrived, but there are \d+`).MatchString(err.Error()) {
@@ -172,9 +170,7 @@ func TestCopyThatFailsLeavesNothing(t *testing.T) {
 		t.Run("source of another version", func(t *testing.T) {
 			old := database(t)
 			s := openStore(t, old)
-			if _, err := s.write.ExecContext(t.Context(), `DELETE FROM `+s.engine.versionTable+` WHERE version_id > 0`); err != nil {
-				t.Fatal(err)
-			}
+			change(t, s, `DELETE FROM `+s.engine.versionTable+` WHERE version_id > 0`)
 			if _, err := Copy(t.Context(), old, database(t), noProgress); err == nil || !strings.Contains(err.Error(), "another version of sherpa") {
 				t.Error(err)
 			}

@@ -93,9 +93,7 @@ func TestTablesInAnotherSchema(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
 	s := openStore(t, url)
-	if _, err := s.write.ExecContext(t.Context(), `CREATE SCHEMA app`); err != nil {
-		t.Fatal(err)
-	}
+	change(t, s, `CREATE SCHEMA app`)
 	status, err := openStore(t, url+"&search_path=app,public").Status(t.Context())
 	if err != nil || status.Bytes == 0 {
 		t.Error(status, err)
@@ -210,9 +208,7 @@ func TestCutConnections(t *testing.T) {
 			`CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END'`,
 			`CREATE CONSTRAINT TRIGGER cut AFTER INSERT ON login_rates DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION cut()`,
 		} {
-			if _, err := s.write.ExecContext(ctx, statement); err != nil {
-				t.Fatal(err)
-			}
+			change(t, s, statement)
 		}
 		calls := 0
 		err := s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {

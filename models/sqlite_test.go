@@ -126,9 +126,7 @@ func TestOpenRefusesAndDamagesNothing(t *testing.T) {
 		}, "belongs to another program"},
 		{"newer", func(t *testing.T, path string) {
 			s := openAt(t, path)
-			if _, err := s.write.ExecContext(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)"); err != nil {
-				t.Fatal(err)
-			}
+			change(t, s, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)")
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
