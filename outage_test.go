@@ -91,7 +91,7 @@ func newCrowd(t *testing.T, replicas ...*process) *crowd {
 func (c *crowd) add(n int, transport func() http.RoundTripper) {
 	c.t.Helper()
 	for range n {
-		v := &visitor{crowd: c, transport: transport(), address: fmt.Sprintf("10.%d.%d.%d", rand.N(256), rand.N(256), rand.N(256))}
+		v := &visitor{crowd: c, transport: transport(), address: newAddress()}
 		if _, ok := v.login(); !ok {
 			c.t.FailNow()
 		}
@@ -204,7 +204,7 @@ func (c *crowd) check(p *process, database string) {
 func refreshes(t *testing.T, database string) map[string]int {
 	t.Helper()
 	counts := map[string]int{}
-	rows, err := dial(t, database).Query(t.Context(), "SELECT id, refresh_count FROM sessions")
+	rows, err := pgtest.Connect(t, database).Query(t.Context(), "SELECT id, refresh_count FROM sessions")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,14 +235,14 @@ func (v *visitor) live() {
 			if _, ok := v.insist(http.StatusOK, "GET", "/mountain/x", "", s.Access); !ok {
 				return
 			}
-			if s, ok = v.insist(http.StatusOK, "POST", "/auth/refresh", `{"refresh_token":"`+have.refresh+`"}`, ""); !ok {
+			if s, ok = v.insist(http.StatusOK, "POST", "/auth/refresh", refreshBody(have.refresh), ""); !ok {
 				return
 			}
 			have.refresh = s.Refresh
 			have.refreshed++
 		}
 		if rand.N(2) == 0 {
-			if _, have.loggedOut = v.insist(http.StatusNoContent, "POST", "/auth/logout", `{"refresh_token":"`+have.refresh+`"}`, ""); !have.loggedOut {
+			if _, have.loggedOut = v.insist(http.StatusNoContent, "POST", "/auth/logout", refreshBody(have.refresh), ""); !have.loggedOut {
 				return
 			}
 		}
@@ -255,7 +255,7 @@ func (v *visitor) live() {
 func (v *visitor) login() (reply, bool) {
 	v.door <- struct{}{}
 	defer func() { <-v.door }()
-	return v.insist(http.StatusOK, "POST", "/auth", credentials, "")
+	return v.insist(http.StatusOK, "POST", "/auth", credentials("sherpa", "everest"), "")
 }
 
 // insist sends a request until it is done, and reports whether the answer is the expected one.
@@ -288,34 +288,10 @@ func (v *visitor) insist(want int, method, path, body, token string) (reply, boo
 func (v *visitor) send(method, path, body, token string) (reply, error) {
 	ctx, cancel := context.WithTimeout(v.t.Context(), time.Minute)
 	defer cancel()
-	p := v.replicas[rand.N(len(v.replicas))]
-	request, err := newRequest(ctx, method, "http://"+p.address+path, body, token)
-	if err != nil {
-		return reply{}, err
-	}
-	request.Header.Set("X-Forwarded-For", v.address)
-	return receive(v.transport, request)
+	return v.replicas[rand.N(len(v.replicas))].send(ctx, v.transport, v.address, method, path, body, token)
 }
 
 func pooled() http.RoundTripper { return http.DefaultTransport }
-
-// dial connects to the database as an operator would.
-func dial(t *testing.T, url string) *pgx.Conn {
-	t.Helper()
-	connection, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = connection.Close(context.Background()) })
-	return connection
-}
-
-func execute(t *testing.T, connection *pgx.Conn, statement string, args ...any) {
-	t.Helper()
-	if _, err := connection.Exec(t.Context(), statement, args...); err != nil {
-		t.Fatalf("%s: %v", statement, err)
-	}
-}
 
 // TestOutage takes the database away under load, longer than replicas remember if SHERPA_OUTAGE says so.
 func TestOutage(t *testing.T) {
@@ -329,16 +305,16 @@ func TestOutage(t *testing.T) {
 		t.Parallel()
 		server := pgtest.Start(t)
 		length := max(outageLength(), longestAnswer+time.Second) // longer than anybody waits
-		operator := dial(t, server.URL())
+		operator := pgtest.Connect(t, server.URL())
 		var thaw func()
 		outage(t, server, length, func() {
-			execute(t, operator, "BEGIN")
-			execute(t, operator, "LOCK TABLE revocations IN EXCLUSIVE MODE")
+			pgtest.Execute(t, operator, "BEGIN")
+			pgtest.Execute(t, operator, "LOCK TABLE revocations IN EXCLUSIVE MODE")
 			await(t, operator, "application_name = 'sherpa' AND wait_event_type = 'Lock'") // a logout, in the middle of its transaction
 			thaw = freeze(t, server)
 		}, func() {
 			thaw()
-			execute(t, operator, "COMMIT")
+			pgtest.Execute(t, operator, "COMMIT")
 		})
 	})
 }
@@ -379,9 +355,7 @@ func TestRestartDuringAnOutage(t *testing.T) {
 	server.Stop(t)
 	p.kill()
 	p.launch()
-	for !strings.Contains(p.log.String(), "waiting for the database") {
-		time.Sleep(10 * time.Millisecond) // it starts
-	}
+	eventually(t, "it says that it waits", func() bool { return strings.Contains(p.log.String(), "waiting for the database") })
 	time.Sleep(time.Until(refreshed.Add(11 * time.Second))) // what clients have otherwise
 	server.Resume(t)
 	waitUntilReady(t, "http://"+p.address)
@@ -525,7 +499,7 @@ func freeze(t *testing.T, server *pgtest.Server) (thaw func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inside := dial(t, server.URL())
+	inside := pgtest.Connect(t, server.URL())
 	pids := []int{postmaster}
 	thaw = func() {
 		for _, pid := range pids {
@@ -561,7 +535,7 @@ func TestCutConnections(t *testing.T) {
 	clients := newCrowd(t, a, b)
 	clients.add(6, pooled)
 	clients.work(50)
-	operator := dial(t, database)
+	operator := pgtest.Connect(t, database)
 	requests, refused := clients.count(-1), clients.count(http.StatusServiceUnavailable)
 	var cuts, waiting int
 	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); cuts++ {
@@ -585,20 +559,20 @@ const ours = ` FROM pg_stat_activity WHERE datname = current_database() AND appl
 
 func cut(t *testing.T, operator *pgx.Conn) {
 	t.Helper()
-	execute(t, operator, "SELECT pg_terminate_backend(pid)"+ours)
+	pgtest.Execute(t, operator, "SELECT pg_terminate_backend(pid)"+ours)
 }
 
 // cutWaiting makes statements wait for a table, cuts them off, and returns how many they were.
 func cutWaiting(t *testing.T, operator *pgx.Conn) (waiting int) {
 	t.Helper()
-	execute(t, operator, "BEGIN")
-	execute(t, operator, "LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE")
+	pgtest.Execute(t, operator, "BEGIN")
+	pgtest.Execute(t, operator, "LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE")
 	time.Sleep(100 * time.Millisecond) // some come to wait
 	if err := operator.QueryRow(t.Context(), "SELECT count(*)"+ours+" AND wait_event_type = 'Lock'").Scan(&waiting); err != nil {
 		t.Fatal(err)
 	}
 	cut(t, operator)
-	execute(t, operator, "COMMIT")
+	pgtest.Execute(t, operator, "COMMIT")
 	return waiting
 }
 
@@ -610,7 +584,7 @@ func TestReplicaKilled(t *testing.T) {
 	clients := newCrowd(t, a, b)
 	clients.fragile = true
 	clients.add(6, pooled)
-	operator := dial(t, database)
+	operator := pgtest.Connect(t, database)
 	var longest time.Duration
 	for range 3 {
 		clients.work(50)
@@ -645,14 +619,14 @@ func TestReplicaFrozen(t *testing.T) {
 	t.Parallel()
 	database := pgtest.Database(t)
 	a, b := startReplica(t, database+"&application_name=a", quiet), startReplica(t, database+"&application_name=b", quiet)
-	operator := dial(t, database)
+	operator := pgtest.Connect(t, database)
 	if r, err := a.ask("POST", "/auth/logout", "", mustLogin(t, a).Access); err != nil || r.status != http.StatusNoContent {
 		t.Fatal(r, err) // the connection now has the statement prepared: it takes one message
 	}
 	session := mustLogin(t, a)
 
-	execute(t, operator, "BEGIN")
-	execute(t, operator, "LOCK TABLE sessions IN EXCLUSIVE MODE")
+	pgtest.Execute(t, operator, "BEGIN")
+	pgtest.Execute(t, operator, "LOCK TABLE sessions IN EXCLUSIVE MODE")
 	done := make(chan reply, 1)
 	go func() {
 		r, _ := a.ask("POST", "/auth/logout", "", session.Access)
@@ -666,7 +640,7 @@ func TestReplicaFrozen(t *testing.T) {
 	if _, err := syscall.Wait4(a.command.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
 		t.Fatal(status, err)
 	}
-	execute(t, operator, "COMMIT") // now the statement goes on, and nobody says what is next
+	pgtest.Execute(t, operator, "COMMIT") // now the statement goes on, and nobody says what is next
 	await(t, operator, "application_name = 'a' AND state = 'idle in transaction'")
 
 	frozen := time.Now()

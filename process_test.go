@@ -140,28 +140,22 @@ var errNoAnswer = errors.New("no answer")
 
 // ask sends a request from an address of its own, so that nobody is throttled.
 func (p *process) ask(method, path, body, token string) (reply, error) {
-	return p.askFrom(fmt.Sprintf("10.%d.%d.%d", rand.N(256), rand.N(256), rand.N(256)), method, path, body, token)
+	return p.send(p.t.Context(), http.DefaultTransport, newAddress(), method, path, body, token)
 }
 
-func (p *process) askFrom(address, method, path, body, token string) (reply, error) {
-	request, err := newRequest(p.t.Context(), method, "http://"+p.address+path, body, token)
+func newAddress() string { return fmt.Sprintf("10.%d.%d.%d", rand.N(256), rand.N(256), rand.N(256)) }
+
+func (p *process) send(ctx context.Context, transport http.RoundTripper, address, method, path, body, token string) (reply, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+p.address+path, strings.NewReader(body))
 	if err != nil {
 		return reply{}, err
 	}
-	request.Header.Set("X-Forwarded-For", address)
-	return receive(http.DefaultTransport, request)
-}
-
-func newRequest(ctx context.Context, method, url, body, token string) (*http.Request, error) {
-	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
 	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("X-Forwarded-For", address)
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	return request, nil
+	return receive(transport, request)
 }
 
 // receive sends the request and reads the answer.
@@ -182,12 +176,23 @@ func receive(transport http.RoundTripper, request *http.Request) (reply, error) 
 	return r, err
 }
 
-const credentials = `{"username":"sherpa","password":"everest"}`
+func (p *process) login() (reply, error) { return p.loginAs("sherpa", "everest") }
 
-func (p *process) login() (reply, error) {
-	return p.ask("POST", "/auth", credentials, "")
+// loginAs logs in from a new address.
+func (p *process) loginAs(username, password string) (reply, error) {
+	return p.loginFrom(newAddress(), username, password)
+}
+
+func (p *process) loginFrom(address, username, password string) (reply, error) {
+	return p.send(p.t.Context(), http.DefaultTransport, address, "POST", "/auth", credentials(username, password), "")
+}
+
+func credentials(username, password string) string {
+	return fmt.Sprintf(`{"username":%q,"password":%q}`, username, password)
 }
 
 func (p *process) refresh(token string) (reply, error) {
-	return p.ask("POST", "/auth/refresh", `{"refresh_token":"`+token+`"}`, "")
+	return p.ask("POST", "/auth/refresh", refreshBody(token), "")
 }
+
+func refreshBody(token string) string { return `{"refresh_token":"` + token + `"}` }

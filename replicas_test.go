@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -43,21 +42,6 @@ func want(t *testing.T, status int) func(reply, error) reply {
 		}
 		return r
 	}
-}
-
-// loginAs logs in from a new address.
-func (p *process) loginAs(username, password string) (reply, error) {
-	return p.loginFrom(fmt.Sprintf("10.%d.%d.%d", rand.N(256), rand.N(256), rand.N(256)), username, password)
-}
-
-func (p *process) loginFrom(address, username, password string) (reply, error) {
-	body := fmt.Sprintf(`{"username":%q,"password":%q}`, username, password)
-	request, err := newRequest(p.t.Context(), "POST", "http://"+p.address+"/auth", body, "")
-	if err != nil {
-		return reply{}, err
-	}
-	request.Header.Set("X-Forwarded-For", address)
-	return receive(http.DefaultTransport, request)
 }
 
 func (p *process) me(access string) (reply, error) { return p.ask("GET", "/auth/me", "", access) }
@@ -194,7 +178,7 @@ var endings = []struct {
 }{
 	{"logout", func(e ending) { e.ask("POST", "/auth/logout", "", e.victim.Access) }, "logout", false},
 	{"logout with the refresh token", func(e ending) {
-		e.ask("POST", "/auth/logout", `{"refresh_token":"`+e.victim.Refresh+`"}`, "")
+		e.ask("POST", "/auth/logout", refreshBody(e.victim.Refresh), "")
 	}, "logout", false},
 	{"logout of the others", func(e ending) { e.ask("POST", "/auth/logout?scope=others", "", e.other.Access) }, "logout", false},
 	{"logout of all", func(e ending) { e.ask("POST", "/auth/logout?scope=all", "", e.other.Access) }, "logout", true},
@@ -441,16 +425,9 @@ func TestReplicasRefreshOneTokenAtOnce(t *testing.T) {
 // holdSession lets nobody change the session until release is called.
 func holdSession(t *testing.T, url, id string) (release func()) {
 	t.Helper()
-	connection, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := connection.Exec(t.Context(), `BEGIN`); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := connection.Exec(t.Context(), `SELECT 1 FROM sessions WHERE id = $1 FOR UPDATE`, id); err != nil {
-		t.Fatal(err)
-	}
+	connection := pgtest.Connect(t, url)
+	pgtest.Execute(t, connection, `BEGIN`)
+	pgtest.Execute(t, connection, `SELECT 1 FROM sessions WHERE id = $1 FOR UPDATE`, id)
 	return func() {
 		if err := connection.Close(t.Context()); err != nil { // which ends the transaction
 			t.Error(err)

@@ -4,6 +4,7 @@ package pgtest
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,6 +16,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"unicode"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // shared is the server behind Database.
@@ -62,6 +65,25 @@ func Database(t testing.TB) string {
 		}
 	})
 	return shared.server.url(name)
+}
+
+// Connect returns a connection of an operator's, which ends with the test.
+func Connect(t testing.TB, url string) *pgx.Conn {
+	t.Helper()
+	connection, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = connection.Close(context.Background()) })
+	return connection
+}
+
+// Execute runs a statement that must succeed.
+func Execute(t testing.TB, connection *pgx.Conn, statement string, args ...any) {
+	t.Helper()
+	if _, err := connection.Exec(t.Context(), statement, args...); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
 }
 
 // Require skips the test where no PostgreSQL server is installed. With CI=true the test fails instead: nobody would

@@ -2,7 +2,6 @@ package pgtest
 
 import (
 	"bufio"
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -53,23 +52,6 @@ func victim() error {
 	return err
 }
 
-func connect(t testing.TB, url string) *pgx.Conn {
-	t.Helper()
-	connection, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = connection.Close(context.Background()) })
-	return connection
-}
-
-func execute(t testing.TB, connection *pgx.Conn, statement string) {
-	t.Helper()
-	if _, err := connection.Exec(t.Context(), statement); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func query(t testing.TB, connection *pgx.Conn, statement string) string {
 	t.Helper()
 	var answer string
@@ -81,11 +63,11 @@ func query(t testing.TB, connection *pgx.Conn, statement string) string {
 
 func TestDatabasesAreApart(t *testing.T) {
 	t.Parallel()
-	first, second := connect(t, Database(t)), connect(t, Database(t))
+	first, second := Connect(t, Database(t)), Connect(t, Database(t))
 	for _, connection := range []*pgx.Conn{first, second} {
-		execute(t, connection, "CREATE TABLE climbers (name text)")
+		Execute(t, connection, "CREATE TABLE climbers (name text)")
 	}
-	execute(t, first, "INSERT INTO climbers VALUES ('Tenzing')")
+	Execute(t, first, "INSERT INTO climbers VALUES ('Tenzing')")
 	if got := query(t, first, "SELECT count(*)::text FROM climbers"); got != "1" {
 		t.Errorf("the first database has %s rows, want 1", got)
 	}
@@ -106,7 +88,7 @@ func TestDatabaseEndsWithItsTest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		execute(t, connection, "CREATE TABLE climbers (name text)") // and stay connected
+		Execute(t, connection, "CREATE TABLE climbers (name text)") // and stay connected
 	})
 	if connection, err := pgx.Connect(t.Context(), url); err == nil {
 		_ = connection.Close(t.Context())
@@ -116,8 +98,8 @@ func TestDatabaseEndsWithItsTest(t *testing.T) {
 
 func TestSettings(t *testing.T) {
 	t.Parallel()
-	shared := connect(t, Database(t))
-	own := connect(t, Start(t, "max_connections = 17").URL())
+	shared := Connect(t, Database(t))
+	own := Connect(t, Start(t, "max_connections = 17").URL())
 	for _, c := range []struct {
 		name, setting, want string
 		connection          *pgx.Conn
@@ -143,10 +125,10 @@ func TestStopResume(t *testing.T) {
 	if want := fmt.Sprintf("postgres://sherpa@127.0.0.1:%d/sherpa?sslmode=disable", s.Port()); url != want {
 		t.Fatalf("URL %s, want %s", url, want)
 	}
-	connection := connect(t, url)
-	execute(t, connection, "CREATE TABLE climbers (name text)")
+	connection := Connect(t, url)
+	Execute(t, connection, "CREATE TABLE climbers (name text)")
 	for i := range 3 {
-		execute(t, connection, "INSERT INTO climbers VALUES ('Tenzing')")
+		Execute(t, connection, "INSERT INTO climbers VALUES ('Tenzing')")
 		s.Stop(t)
 		if _, err := connection.Exec(t.Context(), "SELECT 1"); err == nil {
 			t.Error("an old connection outlives Stop")
@@ -156,7 +138,7 @@ func TestStopResume(t *testing.T) {
 			t.Error("a new connection after Stop")
 		}
 		s.Resume(t)
-		connection = connect(t, url)
+		connection = Connect(t, url)
 		if got, want := query(t, connection, "SELECT count(*)::text FROM climbers"), strconv.Itoa(i+1); got != want {
 			t.Errorf("%s rows after Resume, want %s", got, want)
 		}
@@ -271,10 +253,10 @@ func TestWriteFile(t *testing.T) {
 	}
 	s.WriteFile(t, "server.crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}))
 	s.WriteFile(t, "server.key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
-	execute(t, connect(t, s.URL()), "ALTER SYSTEM SET ssl = on")
+	Execute(t, Connect(t, s.URL()), "ALTER SYSTEM SET ssl = on")
 	s.Stop(t)
 	s.Resume(t)
-	connection := connect(t, strings.Replace(s.URL(), "sslmode=disable", "sslmode=require", 1))
+	connection := Connect(t, strings.Replace(s.URL(), "sslmode=disable", "sslmode=require", 1))
 	if got := query(t, connection, "SELECT ssl::text FROM pg_stat_ssl WHERE pid = pg_backend_pid()"); got != "true" {
 		t.Errorf("TLS is %s", got)
 	}
