@@ -1,23 +1,21 @@
-package main
+package e2e
 
 import (
 	"encoding/json"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"sherpa/command"
 )
 
 // readmeBlock returns the fenced block of README.md behind the comment with this name.
 func readmeBlock(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile("README.md")
+	text, err := os.ReadFile("../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,14 +50,14 @@ func TestReadmeTranscript(t *testing.T) {
 	}
 	env := map[string]string{"SHERPA_LISTEN": address, "SHERPA_DATABASE_URL": "sqlite:" + t.TempDir() + "/sherpa.db"}
 	go func() {
-		_ = run(t.Context(), nil, func(name string) (string, bool) { text, ok := env[name]; return text, ok }, streams{strings.NewReader(""), io.Discard, io.Discard})
+		_ = command.Run(t.Context(), nil, func(name string) (string, bool) { text, ok := env[name]; return text, ok }, silent())
 	}()
 	waitUntilReady(t, "http://"+address)
 
 	var script, want strings.Builder
 	for line := range strings.Lines(readmeBlock(t, "transcript")) {
-		if command, ok := strings.CutPrefix(line, "$ "); ok {
-			script.WriteString(strings.ReplaceAll(command, "127.0.0.1:5000", address) + "\necho\n")
+		if typed, ok := strings.CutPrefix(line, "$ "); ok {
+			script.WriteString(strings.ReplaceAll(typed, "127.0.0.1:5000", address) + "\necho\n")
 			want.WriteString("\n")
 			continue
 		}
@@ -84,7 +82,7 @@ func squeeze(text string) string {
 func TestReadmeResource(t *testing.T) {
 	t.Parallel()
 	skipWithout(t, "go")
-	routes, err := os.ReadFile("handlers/routes.go")
+	routes, err := os.ReadFile("../handlers/routes.go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +94,7 @@ func TestReadmeResource(t *testing.T) {
 	dir := t.TempDir()
 	overlay := map[string]map[string]string{"Replace": {}}
 	for file, text := range map[string]string{"routes.go": with, "glacier.go": readmeBlock(t, "resource")} {
-		overlay["Replace"][filepath.Join("handlers", file)] = filepath.Join(dir, file)
+		overlay["Replace"][filepath.Join("..", "handlers", file)] = filepath.Join(dir, file)
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -108,39 +106,8 @@ func TestReadmeResource(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "overlay.json"), list, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", os.DevNull, ".").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", os.DevNull, "..").CombinedOutput()
 	if err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
-}
-
-// TestReadmeNamesEverySetting compares the table with Config, defaults included.
-func TestReadmeNamesEverySetting(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]string{}
-	for _, row := range regexp.MustCompile("(?m)^\\| `(SHERPA_[A-Z_]+)` \\| (?:`(.*?)`)? ?\\|").FindAllStringSubmatch(string(text), -1) {
-		got[row[1]] = row[2]
-	}
-	want := map[string]string{"SHERPA_SECRET_KEY": ""}
-	config := reflect.TypeFor[Config]()
-	for i := range config.NumField() {
-		if field := config.Field(i); field.IsExported() {
-			want[variable(kebab(field.Name))] = field.Tag.Get("default")
-		}
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	if want["SHERPA_DATABASE_URL"] != defaultDatabase {
-		t.Errorf("the default database is %s in one place and %s in the other", want["SHERPA_DATABASE_URL"], defaultDatabase)
-	}
-}
-
-// kebab turns AccessTTL into access-ttl and DatabaseURLFile into database-url-file, as kong does.
-func kebab(name string) string {
-	return strings.ToLower(regexp.MustCompile(`([a-z])([A-Z])|([A-Z])([A-Z][a-z])`).ReplaceAllString(name, "$1$3-$2$4"))
 }

@@ -1,9 +1,10 @@
-package main
+package e2e
 
 import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"regexp"
 	"slices"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"sherpa/command"
 	"sherpa/internal/pgtest"
 	"sherpa/models"
 	"sherpa/security"
@@ -106,13 +108,10 @@ const replicaPassword = "a long walk to base camp"
 // addUsers makes users with replicaPassword, whom all replicas know from now on.
 func addUsers(t *testing.T, url string, names ...string) {
 	t.Helper()
-	store, err := models.Open(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
+	lookup := func(name string) (string, bool) { return url, name == "SHERPA_DATABASE_URL" }
 	for _, name := range names {
-		if _, err := newAccounts(&Config{PasswordMinLength: 15}, store).Create(t.Context(), name, replicaPassword, nil); err != nil {
+		std := command.Streams{In: strings.NewReader(replicaPassword + "\n"), Out: io.Discard, Err: io.Discard}
+		if err := command.Run(t.Context(), []string{"user", "add", name}, lookup, std); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"bytes"
@@ -8,8 +8,8 @@ import (
 	"sherpa/internal/pgtest"
 )
 
-// command runs the program in a folder and returns what it printed.
-func command(t *testing.T, p *process, args ...string) (stdout, stderr string, err error) {
+// runCommand runs the program in a folder and returns what it printed.
+func runCommand(t *testing.T, p *process, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	c := p.program(t.Context(), args...)
 	var out, faults bytes.Buffer
@@ -35,7 +35,7 @@ func TestMoveToPostgresAndBack(t *testing.T) {
 		if err := p.stop(); err != nil {
 			t.Fatal(err)
 		}
-		out, faults, err := command(t, p, "db", "copy", "--to", home.copyTo)
+		out, faults, err := runCommand(t, p, "db", "copy", "--to", home.copyTo)
 		if err != nil || !strings.Contains(out, "sessions") || faults != "" {
 			t.Fatal(out, faults, err)
 		}
@@ -47,7 +47,7 @@ func TestMoveToPostgresAndBack(t *testing.T) {
 		if session, err = p.refresh(session.Refresh); err != nil || session.status != 200 {
 			t.Fatalf("%s: the refresh token: %+v, %v", home.name, session, err)
 		}
-		if out, faults, err := command(t, p, "db", "status"); err != nil || !strings.Contains(out, strings.Fields(home.name)[0]) || strings.Contains(out, "password") {
+		if out, faults, err := runCommand(t, p, "db", "status"); err != nil || !strings.Contains(out, strings.Fields(home.name)[0]) || strings.Contains(out, "password") {
 			t.Errorf("%s: %s %s %v", home.name, out, faults, err)
 		}
 	}
@@ -68,17 +68,5 @@ func TestStartBeforeTheDatabase(t *testing.T) {
 	waitUntilReady(t, "http://"+p.address)
 	if r, err := p.login(); err != nil || r.status != 200 {
 		t.Errorf("%+v, %v", r, err)
-	}
-}
-
-func TestProgressBar(t *testing.T) {
-	t.Parallel()
-	var out bytes.Buffer
-	bar := progressBar{out: &out, shown: true}
-	bar.show("users", 0, 0)
-	bar.show("sessions", 500, 2000)
-	bar.clear()
-	if got, want := out.String(), "\r\x1b[Ksessions        [#######.......................]  25 %  500 of 2000\r\x1b[K"; got != want {
-		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"bufio"
@@ -26,10 +26,10 @@ type tokenExplainCommand struct {
 var errTokenRefused = errors.New("the token is refused")
 
 // Run explains the token with the keys and the database here; it needs no network and changes nothing.
-func (c tokenExplainCommand) Run(ctx context.Context, config *Config, std streams) (err error) {
+func (c tokenExplainCommand) Run(ctx context.Context, config *Config, std Streams) (err error) {
 	token := c.Token
 	if token == "" {
-		if token, err = bufio.NewReader(io.LimitReader(std.in, 64<<10)).ReadString('\n'); err != nil && !errors.Is(err, io.EOF) {
+		if token, err = bufio.NewReader(io.LimitReader(std.In, 64<<10)).ReadString('\n'); err != nil && !errors.Is(err, io.EOF) {
 			return fmt.Errorf("read token: %w", err)
 		}
 	}
@@ -45,7 +45,7 @@ func (c tokenExplainCommand) Run(ctx context.Context, config *Config, std stream
 		defer func() { err = errors.Join(err, store.Close()) }()
 	}
 	checks := security.Explain(ctx, keys, config.security(), store, time.Now(), strings.TrimSpace(token))
-	return errors.Join(c.print(std.out, checks), verdict(checks))
+	return errors.Join(c.print(std.Out, checks), verdict(checks))
 }
 
 // existingStore opens the database, or returns nil when there is none: to look is not to make.

@@ -1,14 +1,14 @@
-package main
+package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,11 +17,26 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"sherpa/command"
 	"sherpa/internal/pgtest"
 )
 
 // asProgram makes the test binary be the program: for a test that needs its process id.
 const asProgram = "SHERPA_TEST_AS_PROGRAM"
+
+// main is the program.
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := command.Run(ctx, os.Args[1:], os.LookupEnv, command.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}); err != nil {
+		fmt.Fprintln(os.Stderr, "sherpa:", err)
+		os.Exit(1)
+	}
+}
+
+func silent() command.Streams {
+	return command.Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}
+}
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
@@ -175,7 +190,7 @@ func TestShutdownLetsRequestsFinish(t *testing.T) {
 	done := make(chan error, 1)
 	env := map[string]string{"SHERPA_LISTEN": address, "SHERPA_DATABASE_URL": "sqlite:" + t.TempDir() + "/sherpa.db"}
 	go func() {
-		done <- run(ctx, nil, func(name string) (string, bool) { text, ok := env[name]; return text, ok }, streams{strings.NewReader(""), io.Discard, io.Discard})
+		done <- command.Run(ctx, nil, func(name string) (string, bool) { text, ok := env[name]; return text, ok }, silent())
 	}()
 	waitUntilReady(t, "http://"+address)
 
@@ -247,85 +262,4 @@ func waitUntilRefused(t *testing.T, address string) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatal("the server still accepts connections")
-}
-
-func TestSettingsDefaults(t *testing.T) {
-	t.Parallel()
-	for listen, want := range map[string]bool{
-		"127.0.0.1:5000": true, "127.8.8.8:1": true, "[::1]:5000": true, "localhost:5000": true,
-		":5000": false, "0.0.0.0:5000": false, "[::]:5000": false, "192.0.2.1:5000": false, "example.org:80": false,
-	} {
-		if got := (&Config{Listen: listen, Demo: "auto"}).demo(); got != want {
-			t.Errorf("demo mode on %s: %v", listen, got)
-		}
-	}
-}
-
-func TestHashSlots(t *testing.T) {
-	t.Parallel()
-	const mib = 1 << 20
-	for _, tt := range []struct {
-		name  string
-		cores int
-		limit int64
-		want  int
-	}{
-		{"no limit", 32, 0, 32}, {"small container, large machine", 32, 256 * mib, 2}, {"large container", 4, 4096 * mib, 4},
-		{"tiny container", 4, 32 * mib, 1}, {"control groups version 1 without a limit", 8, 9223372036854771712, 8},
-	} {
-		if got := hashSlots(tt.cores, tt.limit); got != tt.want {
-			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
-		}
-	}
-}
-
-func TestReachable(t *testing.T) {
-	t.Parallel()
-	for listen, want := range map[string]string{
-		":5000": "localhost:5000", "0.0.0.0:80": "localhost:80", "[::]:80": "localhost:80",
-		"127.0.0.1:5000": "127.0.0.1:5000", "[::1]:5000": "[::1]:5000",
-	} {
-		if got := reachable(listen); got != want {
-			t.Errorf("%s: %s, want %s", listen, got, want)
-		}
-	}
-}
-
-// FuzzSettings gives every setting a value from outside: the command refuses or works, and never shows a key.
-func FuzzSettings(f *testing.F) {
-	for _, seed := range [][2]string{
-		{"LISTEN", ":x:y"}, {"LISTEN", ""}, {"ACCESS_TTL", "5"}, {"ACCESS_TTL", "-5m"}, {"DEMO", "maybe"},
-		{"PASSWORD_MIN_LENGTH", "8 "}, {"PASSWORD_MIN_LENGTH", "1e9"}, {"TRUSTED_PROXIES", "10.0.0.0/8,,::/0"},
-		{"LOG_LEVEL", "info+1"}, {"ACCESS_LOG", "TRUE"}, {"DATABASE_URL", "sqlite:a?b"}, {"SECRET_KEY_FILE", "\x00"},
-	} {
-		f.Add(seed[0], seed[1])
-	}
-	f.Fuzz(func(t *testing.T, name, value string) {
-		const secret = "a secret that nobody may see"
-		env := map[string]string{"SHERPA_" + name: value, "SHERPA_SECRET_KEY": secret}
-		var out strings.Builder
-		err := run(t.Context(), []string{"key", "new"}, func(n string) (string, bool) { text, ok := env[n]; return text, ok }, streams{strings.NewReader(""), &out, &out})
-		if err == nil && out.Len() == 0 {
-			t.Errorf("%s=%q: neither an error nor a key", name, value)
-		}
-		if strings.Contains(out.String()+fmt.Sprint(err), secret) {
-			t.Errorf("%s=%q: the key was shown", name, value)
-		}
-	})
-}
-
-func TestWriteOnceKeepsTheFirst(t *testing.T) {
-	t.Parallel()
-	path := t.TempDir() + "/secret.key"
-	for _, text := range []string{"first", "second"} {
-		if err := writeOnce(path, text); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got, err := os.ReadFile(path); string(got) != "first" || err != nil {
-		t.Errorf("%q, %v", got, err)
-	}
-	if err := writeOnce("/nonexistent/folder/secret.key", "x"); !errors.Is(err, os.ErrNotExist) {
-		t.Error(err)
-	}
 }

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"context"
@@ -27,7 +27,7 @@ type sessionListCommand struct {
 }
 
 // Run prints the sessions.
-func (c sessionListCommand) Run(ctx context.Context, config *Config, std streams) error {
+func (c sessionListCommand) Run(ctx context.Context, config *Config, std Streams) error {
 	return withAccounts(ctx, config, func(accounts *security.Accounts) error {
 		var userID int64
 		if c.Username != "" {
@@ -39,9 +39,9 @@ func (c sessionListCommand) Run(ctx context.Context, config *Config, std streams
 		}
 		sessions := accounts.Store.LiveSessions(ctx, userID, accounts.Now())
 		if c.JSON {
-			return printJSON(std.out, sessions, viewSession)
+			return printJSON(std.Out, sessions, viewSession)
 		}
-		return printSessions(std.out, sessions)
+		return printSessions(std.Out, sessions)
 	})
 }
 
@@ -51,7 +51,7 @@ type sessionEndCommand struct {
 }
 
 // Run ends the sessions and says how many.
-func (c sessionEndCommand) Run(ctx context.Context, config *Config, std streams) error {
+func (c sessionEndCommand) Run(ctx context.Context, config *Config, std Streams) error {
 	if (c.ID == "") == (c.User == "") {
 		return errors.New("name one session, or a user with --user")
 	}
@@ -60,7 +60,7 @@ func (c sessionEndCommand) Run(ctx context.Context, config *Config, std streams)
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(std.out, "ended %d sessions\n", ended)
+		_, err = fmt.Fprintf(std.Out, "ended %d sessions\n", ended)
 		return err
 	})
 }

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"context"
@@ -20,8 +20,8 @@ import (
 type serveCommand struct{}
 
 // Run serves until ctx ends, then lets the requests under way finish.
-func (serveCommand) Run(ctx context.Context, config *Config, std streams) (err error) {
-	logger, flush := newLogger(config, std.out)
+func (serveCommand) Run(ctx context.Context, config *Config, std Streams) (err error) {
+	logger, flush := newLogger(config, std.Out)
 	defer func() { err = errors.Join(err, flush()) }()
 	store, waited, err := waitForStore(ctx, config, logger)
 	if err != nil {
@@ -43,7 +43,7 @@ func (serveCommand) Run(ctx context.Context, config *Config, std streams) (err e
 	if err != nil {
 		return err
 	}
-	if err := firstRun(ctx, config, store, logger, std.err); err != nil {
+	if err := firstRun(ctx, config, store, logger, std.Err); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	logger.InfoContext(ctx, "sherpa is listening", "url", "http://"+reachable(listener.Addr().String()), "database", store.Name())

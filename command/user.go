@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"bufio"
@@ -39,7 +39,7 @@ type userAddCommand struct {
 }
 
 // Run creates the user and prints it.
-func (c userAddCommand) Run(ctx context.Context, config *Config, std streams) error {
+func (c userAddCommand) Run(ctx context.Context, config *Config, std Streams) error {
 	store, err := openStore(ctx, config)
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func (c userAddCommand) Run(ctx context.Context, config *Config, std streams) er
 		if err != nil {
 			return fmt.Errorf("add user: %w", err)
 		}
-		return c.print(std.out, user)
+		return c.print(std.Out, user)
 	})
 }
 
@@ -62,9 +62,9 @@ type userListCommand struct {
 }
 
 // Run prints all users in the order of their names.
-func (c userListCommand) Run(ctx context.Context, config *Config, std streams) error {
+func (c userListCommand) Run(ctx context.Context, config *Config, std Streams) error {
 	return withAccounts(ctx, config, func(accounts *security.Accounts) error {
-		return c.printAll(std.out, accounts.Store.Users(ctx))
+		return c.printAll(std.Out, accounts.Store.Users(ctx))
 	})
 }
 
@@ -74,7 +74,7 @@ type userPasswdCommand struct {
 }
 
 // Run sets the password and prints the user.
-func (c userPasswdCommand) Run(ctx context.Context, config *Config, std streams) error {
+func (c userPasswdCommand) Run(ctx context.Context, config *Config, std Streams) error {
 	return c.change(ctx, config, std, c.Username, func(accounts *security.Accounts, user models.User) error {
 		password, err := readPassword(ctx, std)
 		if err != nil {
@@ -90,7 +90,7 @@ type userDisableCommand struct {
 }
 
 // Run disables the user and prints it.
-func (c userDisableCommand) Run(ctx context.Context, config *Config, std streams) error {
+func (c userDisableCommand) Run(ctx context.Context, config *Config, std Streams) error {
 	return c.change(ctx, config, std, c.Username, func(accounts *security.Accounts, user models.User) error {
 		return accounts.Store.DisableUser(ctx, user.ID, accounts.Now())
 	})
@@ -102,7 +102,7 @@ type userEnableCommand struct {
 }
 
 // Run enables the user and prints it.
-func (c userEnableCommand) Run(ctx context.Context, config *Config, std streams) error {
+func (c userEnableCommand) Run(ctx context.Context, config *Config, std Streams) error {
 	return c.change(ctx, config, std, c.Username, func(accounts *security.Accounts, user models.User) error {
 		return accounts.Store.EnableUser(ctx, user.ID)
 	})
@@ -114,7 +114,7 @@ type userDeleteCommand struct {
 }
 
 // Run deletes the user.
-func (c userDeleteCommand) Run(ctx context.Context, config *Config, std streams) error {
+func (c userDeleteCommand) Run(ctx context.Context, config *Config, std Streams) error {
 	return withAccounts(ctx, config, func(accounts *security.Accounts) error {
 		user, err := find(ctx, accounts, c.Username)
 		if err != nil {
@@ -124,15 +124,15 @@ func (c userDeleteCommand) Run(ctx context.Context, config *Config, std streams)
 			return err
 		}
 		if c.JSON {
-			return c.print(std.out, user)
+			return c.print(std.Out, user)
 		}
-		_, err = fmt.Fprintf(std.out, "deleted user %s\n", user.Username)
+		_, err = fmt.Fprintf(std.Out, "deleted user %s\n", user.Username)
 		return err
 	})
 }
 
 // change applies fn to the named user and prints the user as it is afterwards.
-func (o userOutput) change(ctx context.Context, config *Config, std streams, username string, fn func(*security.Accounts, models.User) error) error {
+func (o userOutput) change(ctx context.Context, config *Config, std Streams, username string, fn func(*security.Accounts, models.User) error) error {
 	return withAccounts(ctx, config, func(accounts *security.Accounts) error {
 		user, err := find(ctx, accounts, username)
 		if err != nil {
@@ -145,7 +145,7 @@ func (o userOutput) change(ctx context.Context, config *Config, std streams, use
 		if err != nil {
 			return err
 		}
-		return o.print(std.out, user)
+		return o.print(std.Out, user)
 	})
 }
 
@@ -173,20 +173,20 @@ func find(ctx context.Context, accounts *security.Accounts, username string) (mo
 
 // readPassword asks twice without echo on a terminal, and else takes the first line of standard input. A password
 // is never an argument: every process of the machine can read those.
-func readPassword(ctx context.Context, std streams) (string, error) {
-	terminal, ok := std.in.(*os.File)
+func readPassword(ctx context.Context, std Streams) (string, error) {
+	terminal, ok := std.In.(*os.File)
 	if !ok || !isTerminal(terminal) {
-		line, err := bufio.NewReader(io.LimitReader(std.in, 64<<10)).ReadString('\n')
+		line, err := bufio.NewReader(io.LimitReader(std.In, 64<<10)).ReadString('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
 			return "", fmt.Errorf("read password: %w", err)
 		}
 		return strings.TrimRight(line, "\r\n"), nil
 	}
-	first, err := prompt(ctx, terminal, std.err, "Password: ")
+	first, err := prompt(ctx, terminal, std.Err, "Password: ")
 	if err != nil {
 		return "", err
 	}
-	second, err := prompt(ctx, terminal, std.err, "The same again: ")
+	second, err := prompt(ctx, terminal, std.Err, "The same again: ")
 	if err != nil {
 		return "", err
 	}

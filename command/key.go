@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ type keyCommands struct {
 type keyNewCommand struct{}
 
 // Run prints the key and keeps it nowhere.
-func (keyNewCommand) Run(std streams) error {
-	_, err := fmt.Fprintln(std.out, security.NewKey())
+func (keyNewCommand) Run(std Streams) error {
+	_, err := fmt.Fprintln(std.Out, security.NewKey())
 	return err
 }

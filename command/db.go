@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"context"
@@ -22,16 +22,16 @@ type dbStatusCommand struct {
 }
 
 // Run prints the status and changes nothing.
-func (c dbStatusCommand) Run(ctx context.Context, config *Config, std streams) error {
+func (c dbStatusCommand) Run(ctx context.Context, config *Config, std Streams) error {
 	return withUnchanged(ctx, config, func(store *models.Store) error {
 		status, err := store.Status(ctx)
 		if err != nil {
 			return err
 		}
 		if c.JSON {
-			return writeJSON(std.out, status)
+			return writeJSON(std.Out, status)
 		}
-		return printStatus(std.out, status)
+		return printStatus(std.Out, status)
 	})
 }
 
@@ -77,7 +77,7 @@ type dbBackupCommand struct {
 }
 
 // Run writes the file and says how large it is.
-func (c dbBackupCommand) Run(ctx context.Context, config *Config, std streams) error {
+func (c dbBackupCommand) Run(ctx context.Context, config *Config, std Streams) error {
 	return withUnchanged(ctx, config, func(store *models.Store) error {
 		size, err := store.Backup(ctx, c.File)
 		switch {
@@ -86,7 +86,7 @@ func (c dbBackupCommand) Run(ctx context.Context, config *Config, std streams) e
 		case err != nil:
 			return fmt.Errorf("back up: %w", err)
 		}
-		_, err = fmt.Fprintf(std.out, "wrote %s (%s)\n", c.File, bytesText(size))
+		_, err = fmt.Fprintf(std.Out, "wrote %s (%s)\n", c.File, bytesText(size))
 		return err
 	})
 }
@@ -97,7 +97,7 @@ type dbCopyCommand struct {
 }
 
 // Run copies, and prints what it has copied.
-func (c dbCopyCommand) Run(ctx context.Context, config *Config, std streams) error {
+func (c dbCopyCommand) Run(ctx context.Context, config *Config, std Streams) error {
 	if c.From == "" && c.To == "" {
 		return errors.New("say from where or to where, with --from URL or --to URL; the other is SHERPA_DATABASE_URL")
 	}
@@ -109,13 +109,13 @@ func (c dbCopyCommand) Run(ctx context.Context, config *Config, std streams) err
 			return fmt.Errorf("%s: %w", flag, err)
 		}
 	}
-	bar := progressBar{out: std.err, shown: isTerminal(std.err)}
+	bar := progressBar{out: std.Err, shown: isTerminal(std.Err)}
 	copied, err := models.Copy(ctx, c.From, c.To, bar.show)
 	bar.clear()
 	if err != nil {
 		return fmt.Errorf("nothing was copied: %w", err)
 	}
-	table := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(std.Out, 0, 0, 2, ' ', 0)
 	printRows(table, copied)
 	return table.Flush()
 }
