@@ -7,11 +7,10 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"sherpa/models"
 	"sherpa/security"
 )
 
-// What a proxy and a container's engine ask.
+// The paths that proxies and container engines ask.
 const (
 	pathHealth = "/healthz"
 	pathReady  = "/readyz"
@@ -32,7 +31,7 @@ func (Health) Get(c *gin.Context) error {
 
 // Ready says that the process can do its work: send it no requests while this fails.
 type Ready struct {
-	Store    *models.Store
+	Service  *security.Service
 	Stopping <-chan struct{} // closed when the process has been told to stop; nil is never
 }
 
@@ -40,10 +39,13 @@ type Ready struct {
 func (r Ready) Get(c *gin.Context) error {
 	select {
 	case <-r.Stopping:
-		return &security.Error{Code: stopping, RetryAfter: time.Second, Detail: "This server has been told to stop. It still serves, but send new requests elsewhere."}
+		return &Error{
+			Code: stopping, RetryAfter: time.Second,
+			Detail: "This server has been told to stop. It still serves, but send new requests elsewhere.",
+		}
 	default:
 	}
-	if err := r.Store.Ready(c.Request.Context()); err != nil {
+	if err := r.Service.Ready(c.Request.Context()); err != nil {
 		return fmt.Errorf("not ready: %w", err)
 	}
 	c.JSON(http.StatusOK, healthResponse{Status: "ok"})

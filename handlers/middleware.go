@@ -22,7 +22,7 @@ var goodRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{8,64}$`)
 
 // observe names the request and, when it is over, writes one line about it. The line has the route and not the path,
 // which may hold what nobody should read.
-func (a *api) observe(logger *slog.Logger, accessLog bool) gin.HandlerFunc {
+func observe(logger *slog.Logger, accessLog bool) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		id := c.GetHeader(headerRequestID)
 		if id == "" || !goodRequestID.MatchString(id) {
@@ -80,7 +80,7 @@ func requestLevel(c *gin.Context) slog.Level {
 }
 
 // recover answers a panic with a problem, so that one bad request does not take the process down.
-func (a *api) recover(c *gin.Context) {
+func (a *router) recover(c *gin.Context) {
 	defer func() {
 		cause := recover()
 		switch cause {
@@ -110,5 +110,5 @@ func methodRefused(method, allow string) error {
 	if len(method) > longest {
 		method = method[:longest]
 	}
-	return &security.Error{Code: methodNotAllowed, Detail: fmt.Sprintf("The resource at this path does not have the method %s. It has %s.", method, allow)}
+	return &Error{Code: methodNotAllowed, Detail: fmt.Sprintf("The resource at this path does not have the method %s. It has %s.", method, allow)}
 }

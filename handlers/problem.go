@@ -15,8 +15,9 @@ import (
 	"sherpa/security"
 )
 
-// The refusals that package security does not know.
+// The codes that package security does not have.
 const (
+	invalidRequest       security.Code = "invalid_request"
 	notFound             security.Code = "not_found"
 	methodNotAllowed     security.Code = "method_not_allowed"
 	requestTimeout       security.Code = "request_timeout"
@@ -27,81 +28,101 @@ const (
 	stopping             security.Code = "stopping"
 )
 
+// Error is an error that its client may read. NotFound and InvalidRequest make the usual ones.
+type Error struct {
+	Code       security.Code
+	Detail     string             // what happened and what to do next
+	Reason     models.EndedReason // why a session ended
+	RetryAfter time.Duration      // zero: unknown
+	Fields     []FieldError       // the members of the request body that are wrong
+}
+
+// FieldError says what is wrong with one member of a request body.
+type FieldError struct {
+	Detail  string `json:"detail"`
+	Pointer string `json:"pointer"` // JSON Pointer, RFC 6901
+}
+
+func (e *Error) Error() string { return string(e.Code) + ": " + e.Detail }
+
+// NotFound says that the requested thing does not exist, or not for this principal.
+func NotFound(detail string) *Error { return &Error{Code: notFound, Detail: detail} }
+
+// InvalidRequest says what is wrong with the request, and in which members of its body.
+func InvalidRequest(detail string, fields ...FieldError) *Error {
+	return &Error{Code: invalidRequest, Detail: detail, Fields: fields}
+}
+
 const problemMediaType = "application/problem+json"
 
 // Problem is the body of every error response (RFC 9457, section 3). Code is what clients switch on.
 type Problem struct {
-	Type      string                `json:"type"`
-	Title     string                `json:"title"`
-	Status    int                   `json:"status"`
-	Detail    string                `json:"detail"`
-	Code      security.Code         `json:"code"`
-	RequestID string                `json:"request_id,omitempty"`
-	Reason    string                `json:"reason,omitempty"` // why the session ended
-	Errors    []security.FieldError `json:"errors,omitempty"`
+	Type      string             `json:"type"`
+	Title     string             `json:"title"`
+	Status    int                `json:"status"`
+	Detail    string             `json:"detail"`
+	Code      security.Code      `json:"code"`
+	RequestID string             `json:"request_id,omitempty"`
+	Reason    models.EndedReason `json:"reason,omitempty"` // why the session ended
+	Errors    []FieldError       `json:"errors,omitempty"`
 }
 
-// renderer turns every error into a response, and logs it: the one place for both.
+// renderer turns every error into a response and logs it. It is the one place for both.
 type renderer struct {
 	catalogue catalogue
 	logger    *slog.Logger
 }
 
-// write answers the request with the problem that err is.
+// write answers the request with the problem of the error.
 func (r *renderer) write(c *gin.Context, err error) {
-	refusal := translate(err)
-	kind, known := r.catalogue[refusal.Code]
-	if !known {
-		refusal = unexpected()
-		kind = r.catalogue[refusal.Code]
-	}
-	r.log(c, kind.Status, refusal, err)
+	known := r.translate(err)
+	kind := r.catalogue[known.Code]
+	r.log(c, kind.Status, known.Code, err)
 	if c.Writer.Written() {
-		panic(http.ErrAbortHandler) // half an answer must not pass for a whole one
+		panic(http.ErrAbortHandler) // the client must not take half an answer for a whole one
 	}
-	setChallenge(c, refusal.Code, kind.Status)
-	if refusal.RetryAfter > 0 {
-		c.Header("Retry-After", strconv.Itoa(seconds(refusal.RetryAfter)))
+	setChallenge(c, known.Code, kind.Status)
+	if known.RetryAfter > 0 {
+		c.Header("Retry-After", strconv.Itoa(seconds(known.RetryAfter)))
 	}
 	c.Header("Content-Type", problemMediaType)
 	c.Abort()
 	c.PureJSON(kind.Status, Problem{
-		Type: problemPath(refusal.Code), Title: kind.Title, Status: kind.Status, Detail: refusal.Detail,
-		Code: refusal.Code, RequestID: requestID(c), Reason: refusal.Reason, Errors: refusal.Fields,
+		Type: problemPath(known.Code), Title: kind.Title, Status: kind.Status, Detail: known.Detail,
+		Code: known.Code, RequestID: requestID(c), Reason: known.Reason, Errors: known.Fields,
 	})
 }
 
-// translate is the one place where errors become codes. What it does not know is our fault.
-func translate(err error) *security.Error {
-	var refusal *security.Error
+// translate is the one place where errors become codes and words. What it does not know is a bug of ours.
+func (r *renderer) translate(err error) *Error {
+	var ours *Error
+	var theirs *security.Error
 	switch {
-	case errors.As(err, &refusal):
-		return refusal
+	case errors.As(err, &ours) && r.catalogue.has(ours.Code):
+		return ours
+	case errors.As(err, &theirs) && r.catalogue.has(theirs.Code):
+		return r.catalogue.describe(theirs)
 	case errors.Is(err, models.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return &security.Error{
+		return &Error{
 			Code: unavailable, RetryAfter: 2 * time.Second,
 			Detail: "The service cannot reach its data at this moment. Send the request again after the time in Retry-After.",
 		}
 	case errors.Is(err, models.ErrNotFound):
 		return NotFound("There is nothing of this name.")
 	}
-	return unexpected()
-}
-
-func unexpected() *security.Error {
-	return &security.Error{
+	return &Error{
 		Code:   internalError,
 		Detail: "Something went wrong on our side. Its cause is in the log under this request_id.",
 	}
 }
 
 // log tells the operator what the caller must not see.
-func (r *renderer) log(c *gin.Context, status int, refusal *security.Error, err error) {
+func (r *renderer) log(c *gin.Context, status int, code security.Code, err error) {
 	level := slog.LevelDebug
 	switch {
-	case refusal.Code == security.Overloaded:
+	case code == security.Overloaded:
 		level = slog.LevelWarn
-	case refusal.Code == stopping: // as it was told to
+	case code == stopping: // it was told to
 	case status >= http.StatusInternalServerError && !errors.Is(err, context.Canceled):
 		level = slog.LevelError
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
@@ -109,13 +130,13 @@ func (r *renderer) log(c *gin.Context, status int, refusal *security.Error, err 
 	}
 	r.logger.LogAttrs(c.Request.Context(), level, "refused",
 		slog.String("request_id", requestID(c)),
-		slog.String("code", string(refusal.Code)),
+		slog.String("code", string(code)),
 		slog.String("client", c.ClientIP()),
 		slog.Any("error", err))
 }
 
-// setChallenge tells how to authenticate: one header line a scheme, the widely known one first (RFC 9110, section
-// 11.6.1). The error goes to the scheme that was used, and is absent when no token came (RFC 6750, section 3.1).
+// setChallenge tells how to authenticate: one header line for each scheme, the better known first (RFC 9110, section
+// 11.6.1). The error is in the line of the scheme that was used, and absent when no token came (RFC 6750, section 3.1).
 func setChallenge(c *gin.Context, code security.Code, status int) {
 	reason := challengeError(code)
 	if status != http.StatusUnauthorized && reason == "" {
@@ -123,7 +144,7 @@ func setChallenge(c *gin.Context, code security.Code, status int) {
 	}
 	for _, scheme := range []string{security.SchemeBearer, security.SchemeJWT} {
 		challenge := scheme + ` realm="sherpa"`
-		if reason != "" && scheme == schemeUsed(c) {
+		if reason != "" && scheme == security.SchemeOf(c) {
 			challenge += fmt.Sprintf(`, error="%s"`, reason)
 		}
 		c.Writer.Header().Add("WWW-Authenticate", challenge)
@@ -143,22 +164,5 @@ func challengeError(code security.Code) string {
 	}
 }
 
-func schemeUsed(c *gin.Context) string {
-	if security.SchemeOf(c) == security.SchemeJWT {
-		return security.SchemeJWT
-	}
-	return security.SchemeBearer
-}
-
-// seconds rounds up: a client that waits as long as it was told must be let in.
+// seconds rounds up: a client that waits this long must be let in.
 func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
-
-// NotFound says that the requested thing does not exist, or not for this principal.
-func NotFound(detail string) *security.Error {
-	return &security.Error{Code: notFound, Detail: detail}
-}
-
-// InvalidRequest says what is wrong with the request, and in which members of its body.
-func InvalidRequest(detail string, fields ...security.FieldError) *security.Error {
-	return &security.Error{Code: security.InvalidRequest, Detail: detail, Fields: fields}
-}

@@ -13,11 +13,12 @@ import (
 	"sherpa/security"
 )
 
-// problemKind is what all problems of one code have in common.
+// problemKind is what all problems of one code share.
 type problemKind struct {
 	Code    security.Code `json:"code"`
 	Status  int           `json:"status"`
 	Title   string        `json:"title"`
+	Detail  string        `json:"-"` // for codes of package security; {fact}, {reason} and {wait} stand for the case
 	Meaning string        `json:"meaning"`
 	Remedy  string        `json:"remedy"`
 }
@@ -35,78 +36,172 @@ func newCatalogue() catalogue {
 // problemKinds is the one table from code to status.
 func problemKinds() []problemKind { //nolint:funlen // a table
 	return []problemKind{
-		{security.InvalidRequest, http.StatusBadRequest, "The request is not valid",
-			"The body or the path is not what this resource takes: broken JSON, a member that is missing, unknown, repeated or of the wrong type.",
-			"Read `detail`, and `errors` where it is present: each entry points at one member of the body. Correct it and send the request again."},
-		{security.InvalidAuthorization, http.StatusBadRequest, "The Authorization header is ambiguous",
-			"The request has more than one Authorization header, and programs on its way may each believe another one.",
-			"Send exactly one Authorization header."},
-		{security.InvalidCredentials, http.StatusUnauthorized, "The login was refused",
-			"The username or the password is wrong, or the user may not log in. Which of the three is not told, so that nobody can find out who has an account.",
-			"Check both and try again. An operator can set a new password with `sherpa user passwd NAME`."},
-		{security.TokenMissing, http.StatusUnauthorized, "An access token is needed",
-			"The resource is protected, and the request carries no access token in a form that is known here.",
-			"Log in with POST /auth and send `Authorization: Bearer <access_token>`. The tutorial's scheme `JWT` works as well."},
-		{security.TokenInvalid, http.StatusUnauthorized, "The access token was refused",
-			"The token was changed on its way, was made by another service or for another one, or was signed with a key that is no longer used.",
-			"Copy the whole token, without quotes or line ends. If it is whole, log in again with POST /auth."},
-		{security.TokenExpired, http.StatusUnauthorized, "The access token has expired",
-			"Access tokens live for a few minutes, so that a stolen one is soon worth nothing.",
-			"Send the refresh token to POST /auth/refresh, or log in again. `expires_in` says how many seconds the new token lives."},
-		{security.SessionEnded, http.StatusUnauthorized, "The session has ended",
-			"The token is genuine, but its session is over. `reason` says why: `logout`, `ended_by_user`, `ended_by_operator`, `password_change`, `user_disabled`, `refresh_reuse`, `idle`, `expired`, or none when the user or the session no longer exists.",
-			"Log in again with POST /auth. If the reason is `refresh_reuse` and you did not send a refresh token twice, somebody else has a copy: change the password."},
-		{security.RefreshInvalid, http.StatusUnauthorized, "The refresh token was refused",
-			"The text is not a refresh token of this service: it is cut off, changed, an access token, or made with a key that is no longer used.",
-			"Send the refresh token of the latest login or refresh, whole. If it is, log in again with POST /auth."},
-		{security.WrongPassword, http.StatusForbidden, "The current password is wrong",
-			"A password is changed only by somebody who knows the current one.",
-			"Check `current_password` and try again. Wrong tries count as failed logins."},
-		{security.Throttled, http.StatusTooManyRequests, "Too many logins",
-			"Too many logins in a row failed for this username, or too many requests to log in came from this address. The wait doubles with each further failure, up to an hour, and is over after a success.",
-			"Wait for as many seconds as `Retry-After` says. An address from which you have logged in before is not held up by what others do."},
-		{security.Forbidden, http.StatusForbidden, "Your user may not do this",
-			"We know who you are; your user lacks the role that this resource needs.",
-			"Ask an operator for the role, then log in again."},
-		{notFound, http.StatusNotFound, "There is nothing here",
-			"The path names no resource, or the resource does not exist.",
-			"Check the path. An encoded slash (%2F) does not stand for a part of a name."},
-		{methodNotAllowed, http.StatusMethodNotAllowed, "The resource does not have this method",
-			"The path is right, the method is not.",
-			"The header `Allow` of the answer lists the methods that work."},
-		{requestTimeout, http.StatusRequestTimeout, "The request took too long to arrive",
-			"The connection stayed open, but the rest of the request did not come in time.",
-			"Send the request again."},
-		{contentTooLarge, http.StatusRequestEntityTooLarge, "The request body is too large",
-			"The body is larger than any that this resource could want.",
-			"Send at most 64 KiB of JSON."},
-		{unsupportedMediaType, http.StatusUnsupportedMediaType, "The request body is not JSON",
-			"The header Content-Type does not say application/json, or the body is compressed.",
-			"Send the body as JSON with the header `Content-Type: application/json`."},
-		{expectation, http.StatusExpectationFailed, "The expectation cannot be met",
-			"The header Expect asks for something that this server does not know.",
-			"Leave the header Expect out, or send `100-continue`."},
-		{headersTooLarge, http.StatusRequestHeaderFieldsTooLarge, "The request headers are too large",
-			"The request line and the headers together are larger than 16 KiB.",
-			"Send fewer or shorter headers; a cookie of another service is often the cause."},
-		{internalError, http.StatusInternalServerError, "Something went wrong on our side",
-			"The service met a fault that it did not expect.",
-			"Try again later. If it stays, give the operator the `request_id`: the log has the cause under it."},
-		{notImplemented, http.StatusNotImplemented, "The transfer encoding is not supported",
-			"The header Transfer-Encoding names an encoding other than chunked.",
-			"Send the body with a Content-Length, or chunked."},
-		{unavailable, http.StatusServiceUnavailable, "The service cannot answer at this moment",
-			"The database does not answer, is full or is read-only. What cannot be checked is refused.",
-			"Wait for as many seconds as `Retry-After` says and send the request again. A refresh or a logout may be sent twice without harm: whether the first took place is not always known."},
-		{stopping, http.StatusServiceUnavailable, "This server is about to stop",
-			"`/readyz` says so while the server goes on serving, so that a proxy sends new requests elsewhere.",
-			"Use another replica, or wait until this one has started again."},
-		{security.Overloaded, http.StatusServiceUnavailable, "Too many logins at once",
-			"Checking a password is slow on purpose, and only a few are checked at a time so that other requests stay quick.",
-			"Wait for as many seconds as `Retry-After` says and try again."},
-		{httpVersion, http.StatusHTTPVersionNotSupported, "The HTTP version is not supported",
-			"The request line names an HTTP version that this server does not speak.",
-			"Use HTTP/1.1."},
+		{
+			Code: invalidRequest, Status: http.StatusBadRequest,
+			Title: "The request is not valid",
+			Meaning: "The body or the path is not what this resource takes: broken JSON, a member that is " +
+				"missing, unknown, repeated or of the wrong type.",
+			Remedy: "Read `detail`, and `errors` where it is present: each entry points at one member of the " +
+				"body. Correct it and send the request again.",
+		},
+		{
+			Code: security.InvalidAuthorization, Status: http.StatusBadRequest,
+			Title:  "The Authorization header is ambiguous",
+			Detail: "Send one Authorization header; there were several.",
+			Meaning: "The request has more than one Authorization header, and programs on its way may each " +
+				"believe another one.",
+			Remedy: "Send exactly one Authorization header.",
+		},
+		{
+			Code: security.InvalidCredentials, Status: http.StatusUnauthorized,
+			Title:  "The login was refused",
+			Detail: "The username or the password is wrong, or the user may not log in.",
+			Meaning: "The username or the password is wrong, or the user may not log in. The answer does not say " +
+				"which, so that nobody can probe for accounts.",
+			Remedy: "Check both and try again. An operator can set a new password with `sherpa user passwd NAME`.",
+		},
+		{
+			Code: security.TokenMissing, Status: http.StatusUnauthorized,
+			Title:  "An access token is needed",
+			Detail: "{fact}. Send `Authorization: Bearer <token>`, with a token from POST /auth.",
+			Meaning: "The resource is protected, and the request carries no access token in a form that is known " +
+				"here.",
+			Remedy: "Log in with POST /auth and send `Authorization: Bearer <access_token>`. The tutorial's " +
+				"scheme `JWT` works as well.",
+		},
+		{
+			Code: security.TokenInvalid, Status: http.StatusUnauthorized,
+			Title:  "The access token was refused",
+			Detail: "The token was refused: {fact}. Get a new one from POST /auth/refresh or POST /auth.",
+			Meaning: "The token was changed on its way, was made by another service or for another one, or was " +
+				"signed with a key that is no longer used.",
+			Remedy: "Copy the whole token, without quotes or line ends. If it is whole, log in again with POST " +
+				"/auth.",
+		},
+		{
+			Code: security.TokenExpired, Status: http.StatusUnauthorized,
+			Title:   "The access token has expired",
+			Detail:  "The token expired {fact} ago. Get a new one from POST /auth/refresh or POST /auth.",
+			Meaning: "Access tokens live for a few minutes, so that a stolen one is soon worthless.",
+			Remedy: "Send the refresh token to POST /auth/refresh, or log in again. `expires_in` says how many " +
+				"seconds the new token lives.",
+		},
+		{
+			Code: security.SessionEnded, Status: http.StatusUnauthorized,
+			Title:  "The session has ended",
+			Detail: "The session has ended: {reason}. Log in again with POST /auth.",
+			Meaning: "The token is genuine, but its session is over. `reason` says why: `logout`, " +
+				"`ended_by_user`, `ended_by_operator`, `password_change`, `user_disabled`, `refresh_reuse`, " +
+				"`idle`, `expired`, or none when the user or the session no longer exists.",
+			Remedy: "Log in again with POST /auth. If the reason is `refresh_reuse` and you did not send a " +
+				"refresh token twice, somebody else has a copy: change the password.",
+		},
+		{
+			Code: security.RefreshInvalid, Status: http.StatusUnauthorized,
+			Title:  "The refresh token was refused",
+			Detail: "The refresh token was refused: it is not one of this service. Log in again with POST /auth.",
+			Meaning: "The text is not a refresh token of this service: it is cut off, changed, an access token, " +
+				"or made with a key that is no longer used.",
+			Remedy: "Send the refresh token of the latest login or refresh, whole. If it is, log in again with " +
+				"POST /auth.",
+		},
+		{
+			Code: security.WrongPassword, Status: http.StatusForbidden,
+			Title:   "The current password is wrong",
+			Detail:  "The current password is wrong. Nothing was changed.",
+			Meaning: "A password is changed only by somebody who knows the current one.",
+			Remedy:  "Check `current_password` and try again. Wrong tries count as failed logins.",
+		},
+		{
+			Code: security.Throttled, Status: http.StatusTooManyRequests,
+			Title: "Too many logins",
+			Detail: "Too many logins failed for this username, or too many came from this address. Wait {wait} " +
+				"and try again.",
+			Meaning: "Too many logins in a row failed for this username, or too many requests to log in came " +
+				"from this address. The wait doubles with each further failure, up to an hour, and is over " +
+				"after a success.",
+			Remedy: "Wait for as many seconds as `Retry-After` says. An address from which you have logged in " +
+				"before is not held up by what others do.",
+		},
+		{
+			Code: security.Forbidden, Status: http.StatusForbidden,
+			Title:   "Your user may not do this",
+			Detail:  "This resource needs the role `{fact}`, which your user does not have.",
+			Meaning: "We know who you are; your user lacks the role that this resource needs.",
+			Remedy:  "Ask an operator for the role, then log in again.",
+		},
+		{
+			Code: notFound, Status: http.StatusNotFound,
+			Title:   "There is nothing here",
+			Meaning: "The path names no resource, or the resource does not exist.",
+			Remedy:  "Check the path. An encoded slash (%2F) does not stand for a part of a name.",
+		},
+		{
+			Code: methodNotAllowed, Status: http.StatusMethodNotAllowed,
+			Title:   "The resource does not have this method",
+			Meaning: "The path is right, the method is not.",
+			Remedy:  "The header `Allow` of the answer lists the methods that work.",
+		},
+		{
+			Code: requestTimeout, Status: http.StatusRequestTimeout,
+			Title:   "The request took too long to arrive",
+			Meaning: "The connection stayed open, but the rest of the request did not come in time.",
+			Remedy:  "Send the request again.",
+		},
+		{
+			Code: contentTooLarge, Status: http.StatusRequestEntityTooLarge,
+			Title:   "The request body is too large",
+			Meaning: "The body is larger than any that this resource could want.",
+			Remedy:  "Send at most 64 KiB of JSON.",
+		},
+		{
+			Code: unsupportedMediaType, Status: http.StatusUnsupportedMediaType,
+			Title:   "The request body is not JSON",
+			Meaning: "The header Content-Type does not say application/json, or the body is compressed.",
+			Remedy:  "Send the body as JSON with the header `Content-Type: application/json`.",
+		},
+		{
+			Code: internalError, Status: http.StatusInternalServerError,
+			Title:   "Something went wrong on our side",
+			Meaning: "The service met a fault that it did not expect.",
+			Remedy: "Try again later. If it stays, give the operator the `request_id`: the log has the cause " +
+				"under it.",
+		},
+		{
+			Code: unavailable, Status: http.StatusServiceUnavailable,
+			Title:   "The service cannot answer at this moment",
+			Meaning: "The database does not answer, is full or is read-only. What cannot be checked is refused.",
+			Remedy: "Wait for as many seconds as `Retry-After` says and send the request again. A refresh or a " +
+				"logout may be sent twice without harm: whether the first took place is not always known.",
+		},
+		{
+			Code: stopping, Status: http.StatusServiceUnavailable,
+			Title: "This server is about to stop",
+			Meaning: "`/readyz` says so while the server goes on serving, so that a proxy sends new requests " +
+				"elsewhere.",
+			Remedy: "Use another replica, or wait until this one has started again.",
+		},
+		{
+			Code: security.Overloaded, Status: http.StatusServiceUnavailable,
+			Title:  "Too many logins at once",
+			Detail: "Too many logins are being checked at this moment. Try again in a second.",
+			Meaning: "Checking a password is slow on purpose, and only a few are checked at a time so that other " +
+				"requests stay quick.",
+			Remedy: "Wait for as many seconds as `Retry-After` says and try again.",
+		},
+	}
+}
+
+func (c catalogue) has(code security.Code) bool {
+	_, ok := c[code]
+	return ok
+}
+
+// describe puts an error of package security into words.
+func (c catalogue) describe(e *security.Error) *Error {
+	words := strings.NewReplacer("{fact}", e.Fact, "{reason}", security.DescribeEnd(e.Reason), "{wait}", e.RetryAfter.String())
+	return &Error{
+		Code: e.Code, Detail: words.Replace(c[e.Code].Detail), Reason: e.Reason, RetryAfter: e.RetryAfter,
 	}
 }
 
@@ -121,12 +216,12 @@ type Problems struct {
 	page      *template.Template
 }
 
-func newProblems(all catalogue) (Problems, error) {
+func newProblems() (Problems, error) {
 	page, err := template.New("problem").Funcs(template.FuncMap{"prose": prose}).Parse(problemHTML)
 	if err != nil {
 		return Problems{}, fmt.Errorf("problem page: %w", err)
 	}
-	return Problems{catalogue: all, page: page}, nil
+	return Problems{catalogue: newCatalogue(), page: page}, nil
 }
 
 // Get explains the problem named in the path.

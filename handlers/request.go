@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -16,11 +17,9 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-
-	"sherpa/security"
 )
 
-// maxBody is the most bytes of a JSON body that are read.
+// maxBody is the size in bytes of the largest JSON body that is read.
 const maxBody = 64 << 10
 
 // PathText returns the decoded path parameter, which must be UTF-8: JSON could not give anything else back.
@@ -32,9 +31,18 @@ func PathText(c *gin.Context, name string) (string, error) {
 	return value, nil
 }
 
-// ReadJSON reads the body, one JSON object of at most 64 KiB, into a T. Unlike Gin's ShouldBind it takes nothing but
-// JSON, and refuses unknown and repeated members, another case and text behind the object. No error repeats a value
-// of the body, which may be a password.
+// PathID returns the id in a path parameter. What cannot be an id does not exist: the error is NotFound.
+func PathID(c *gin.Context, name string) (int64, error) {
+	id, err := strconv.ParseInt(c.Param(name), 10, 64)
+	if err != nil || id < 1 || strconv.FormatInt(id, 10) != c.Param(name) {
+		return 0, NotFound("There is nothing with this id.")
+	}
+	return id, nil
+}
+
+// ReadJSON reads the body, one JSON object of at most 64 KiB, into a T. Unlike Gin's ShouldBind it accepts only JSON, and
+// rejects unknown or duplicate members, different letter case and trailing data. No error repeats a value of the body,
+// which may be a password.
 func ReadJSON[T any](c *gin.Context) (T, error) {
 	var request T
 	if err := checkMediaType(c.Request.Header); err != nil {
@@ -58,9 +66,9 @@ func explainRead(err error) error {
 	var slow net.Error
 	switch {
 	case errors.As(err, &tooLarge):
-		return &security.Error{Code: contentTooLarge, Detail: fmt.Sprintf("The body is larger than %d bytes.", tooLarge.Limit)}
+		return &Error{Code: contentTooLarge, Detail: fmt.Sprintf("The body is larger than %d bytes.", tooLarge.Limit)}
 	case errors.As(err, &slow) && slow.Timeout():
-		return &security.Error{Code: requestTimeout, Detail: "The body did not arrive in time."}
+		return &Error{Code: requestTimeout, Detail: "The body did not arrive in time."}
 	}
 	return InvalidRequest("The body could not be read to its end.")
 }
@@ -68,10 +76,10 @@ func explainRead(err error) error {
 func checkMediaType(h http.Header) error {
 	mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 	if err != nil || mediaType != "application/json" {
-		return &security.Error{Code: unsupportedMediaType, Detail: "Send the body as JSON, with the header `Content-Type: application/json`."}
+		return &Error{Code: unsupportedMediaType, Detail: "Send the body as JSON, with the header `Content-Type: application/json`."}
 	}
 	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return &security.Error{Code: unsupportedMediaType, Detail: "Send the body without Content-Encoding."}
+		return &Error{Code: unsupportedMediaType, Detail: "Send the body without Content-Encoding."}
 	}
 	return nil
 }
@@ -96,7 +104,7 @@ func explainSemantic(err *json.SemanticError) error {
 	case err.JSONPointer == "":
 		return InvalidRequest("The body must be a JSON object.")
 	}
-	return invalidMember(err.JSONPointer, "must be "+article(err.GoType))
+	return invalidMember(err.JSONPointer, "must be "+describeType(err.GoType))
 }
 
 func explainSyntactic(err *jsontext.SyntacticError) error {
@@ -114,10 +122,10 @@ func invalidMember(pointer jsontext.Pointer, fault string) error {
 		name = string([]rune(name)[:longest]) + "…"
 	}
 	detail := fmt.Sprintf("`%s` %s.", strings.TrimPrefix(name, "/"), fault)
-	return InvalidRequest(detail, security.FieldError{Detail: detail, Pointer: "#" + name})
+	return InvalidRequest(detail, FieldError{Detail: detail, Pointer: "#" + name})
 }
 
-func article(t reflect.Type) string {
+func describeType(t reflect.Type) string {
 	for t != nil && t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
@@ -125,7 +133,7 @@ func article(t reflect.Type) string {
 	case t == nil:
 		return "of another type"
 	case t == reflect.TypeFor[time.Time]():
-		return "a time as RFC 3339 has it"
+		return "a time in the form of RFC 3339"
 	case t == reflect.TypeFor[[]byte]():
 		return "a string in base64"
 	case t.Kind() == reflect.String:
@@ -138,27 +146,4 @@ func article(t reflect.Type) string {
 		return "an object"
 	}
 	return "a number in range"
-}
-
-// member is one member of a request body; Value is nil when it is missing or null.
-type member struct {
-	Name  string
-	Value *string
-}
-
-// require returns one error that names every member which is missing or null.
-func require(members ...member) error {
-	var details []string
-	var fields []security.FieldError
-	for _, m := range members {
-		if m.Value == nil {
-			detail := fmt.Sprintf("`%s` is required and must be a string.", m.Name)
-			details = append(details, detail)
-			fields = append(fields, security.FieldError{Detail: detail, Pointer: "#/" + m.Name})
-		}
-	}
-	if len(fields) == 0 {
-		return nil
-	}
-	return InvalidRequest(strings.Join(details, " "), fields...)
 }

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"reflect"
 	"slices"
@@ -19,19 +20,30 @@ type (
 	deleter interface{ Delete(*gin.Context) error }
 )
 
+// router registers resources with Gin, and collects what is wrong with them.
+type router struct {
+	engine *gin.Engine
+	render *renderer
+	errs   []error
+}
+
+func newRouter(logger *slog.Logger) *router {
+	return &router{engine: gin.New(), render: &renderer{catalogue: newCatalogue(), logger: logger}}
+}
+
 // methods maps HTTP methods to handlers.
 type methods map[string]gin.HandlerFunc
 
 // resource registers the methods that the resource has at the path in the group. HEAD comes with Get; OPTIONS and
 // 405, both with a true Allow, come by themselves.
-func (a *api) resource(group *gin.RouterGroup, path string, resource any) {
+func (a *router) resource(group *gin.RouterGroup, path string, resource any) {
 	defer func() {
 		if cause := recover(); cause != nil { // Gin panics when two routes are in each other's way
-			a.faults = append(a.faults, fmt.Errorf("route %s: %v", path, cause))
+			a.errs = append(a.errs, fmt.Errorf("route %s: %v", path, cause))
 		}
 	}()
 	if !strings.HasPrefix(path, "/") {
-		a.faults = append(a.faults, fmt.Errorf("route %s: the path must begin with /", path))
+		a.errs = append(a.errs, fmt.Errorf("route %s: the path must begin with /", path))
 		return
 	}
 	found := methods{}
@@ -52,7 +64,7 @@ func (a *api) resource(group *gin.RouterGroup, path string, resource any) {
 		add(http.MethodDelete, r.Delete)
 	}
 	if err := checkResource(resource, found); err != nil {
-		a.faults = append(a.faults, fmt.Errorf("route %s: %w", path, err))
+		a.errs = append(a.errs, fmt.Errorf("route %s: %w", path, err))
 	}
 	a.handle(group, path, found)
 }
@@ -80,7 +92,7 @@ func checkResource(resource any, found methods) error {
 }
 
 // handle registers the handlers, HEAD for GET, and OPTIONS, which needs no token: a browser's preflight has none.
-func (a *api) handle(group *gin.RouterGroup, path string, handlers methods) {
+func (a *router) handle(group *gin.RouterGroup, path string, handlers methods) {
 	allowed := []string{http.MethodOptions}
 	for method, handler := range handlers {
 		allowed = append(allowed, method)
@@ -99,7 +111,7 @@ func (a *api) handle(group *gin.RouterGroup, path string, handlers methods) {
 }
 
 // adapt makes a Gin handler of a method that returns an error.
-func (a *api) adapt(serve func(*gin.Context) error) gin.HandlerFunc {
+func (a *router) adapt(serve func(*gin.Context) error) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if err := serve(c); err != nil {
 			a.render.write(c, err)
@@ -107,12 +119,12 @@ func (a *api) adapt(serve func(*gin.Context) error) gin.HandlerFunc {
 	}
 }
 
-func (a *api) noRoute(c *gin.Context) {
+func (a *router) noRoute(c *gin.Context) {
 	a.render.write(c, NotFound("There is no resource at this path. Log in with POST /auth, then try GET /mountain/<name>."))
 }
 
 // noMethod puts Gin's Allow into a steady order.
-func (a *api) noMethod(c *gin.Context) {
+func (a *router) noMethod(c *gin.Context) {
 	allowed := strings.Split(c.Writer.Header().Get("Allow"), ", ")
 	slices.Sort(allowed)
 	allow := strings.Join(allowed, ", ")

@@ -7,25 +7,30 @@ package handlers
 import (
 	"errors"
 	"fmt"
-	"net/http"
+	"log/slog"
 	"net/netip"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
+	"sherpa/models"
 	"sherpa/security"
 )
 
 // Config is what New needs.
 type Config struct {
-	Security       *security.Service
+	Service        *security.Service
+	Store          *models.Store    // for resources of a fork
+	Now            func() time.Time // the clock of these resources
+	Logger         *slog.Logger
 	AccessLog      bool
 	TrustedProxies []netip.Prefix  // whose X-Forwarded-For is believed; none by default
 	Stopping       <-chan struct{} // closed when the process has been told to stop; nil is never
 }
 
-// routes is the whole API on one screen: open to everybody, or protected, where only a principal passes.
+// routes is the whole API on one screen. Open routes are for everybody; protected ones only for a principal.
 func (a *api) routes(open, protected *gin.RouterGroup) {
-	a.handle(open, "/auth", methods{http.MethodPost: a.gate.Login})
+	a.resource(open, "/auth", Login{Gate: a.gate})
 	a.resource(open, "/auth/refresh", Refresh{Gate: a.gate})
 	a.resource(open, "/auth/logout", Logout{Gate: a.gate, Service: a.service})
 	a.resource(protected, "/auth/me", Me{})
@@ -34,21 +39,10 @@ func (a *api) routes(open, protected *gin.RouterGroup) {
 	a.resource(protected, "/auth/sessions/:id", OneSession{Service: a.service})
 
 	a.resource(open, pathHealth, Health{})
-	a.resource(open, pathReady, Ready{Store: a.service.Store, Stopping: a.stopping})
+	a.resource(open, pathReady, Ready{Service: a.service, Stopping: a.stopping})
 	a.resource(open, problemPath(":code"), a.problems)
 
 	a.resource(protected, "/mountain/:name", Mountain{})
-}
-
-// api is the router under construction.
-type api struct {
-	engine   *gin.Engine
-	gate     *security.Gate
-	service  *security.Service
-	render   *renderer
-	problems Problems
-	stopping <-chan struct{}
-	faults   []error
 }
 
 // New returns the handler of the whole service.
@@ -58,36 +52,54 @@ func New(config Config) (*gin.Engine, error) {
 
 func build(config Config, routes func(a *api, open, protected *gin.RouterGroup)) (*gin.Engine, error) {
 	gin.SetMode(gin.ReleaseMode)
+	gate, err := security.NewGate(config.Service)
+	if err != nil {
+		return nil, err
+	}
+	problems, err := newProblems()
+	if err != nil {
+		return nil, err
+	}
 	a := &api{
-		engine:   gin.New(),
-		service:  config.Security,
-		stopping: config.Stopping,
-		render:   &renderer{catalogue: newCatalogue(), logger: config.Security.Logger},
+		router: newRouter(config.Logger), gate: gate, problems: problems,
+		service: config.Service, store: config.Store, now: config.Now, stopping: config.Stopping,
 	}
 	if err := a.prepare(config); err != nil {
 		return nil, err
 	}
-	routes(a, a.engine.Group("/"), a.engine.Group("/", a.gate.Guard))
-	return a.engine, errors.Join(a.faults...)
+	a.protected = a.engine.Group("/", a.adapt(gate.Guard))
+	routes(a, a.engine.Group("/"), a.protected)
+	return a.engine, errors.Join(a.errs...)
 }
 
-func (a *api) prepare(config Config) (err error) {
+// api is what the routes are made of.
+type api struct {
+	*router
+	gate      *security.Gate
+	service   *security.Service
+	store     *models.Store
+	now       func() time.Time
+	problems  Problems
+	stopping  <-chan struct{}
+	protected *gin.RouterGroup
+}
+
+// role returns a group for principals with the role.
+func (a *api) role(name string) *gin.RouterGroup {
+	return a.protected.Group("/", a.adapt(a.gate.RequireRole(name)))
+}
+
+func (a *api) prepare(config Config) error {
 	a.engine.HandleMethodNotAllowed = true
 	a.engine.RemoteIPHeaders = []string{"X-Forwarded-For"}
 	a.engine.RedirectTrailingSlash = false // a redirect would send a token or a password twice
 	if err := a.engine.SetTrustedProxies(texts(config.TrustedProxies)); err != nil {
 		return fmt.Errorf("trusted proxies: %w", err)
 	}
-	a.engine.Use(a.observe(config.Security.Logger, config.AccessLog), a.recover, secureHeaders())
+	a.engine.Use(observe(config.Logger, config.AccessLog), a.recover, secureHeaders())
 	a.engine.NoRoute(a.noRoute)
 	a.engine.NoMethod(a.noMethod)
-	if a.problems, err = newProblems(a.render.catalogue); err != nil {
-		return err
-	}
-	a.gate, err = security.NewGate(config.Security, security.Wire{
-		ReadCredentials: readCredentials, WriteTokens: writeTokens, WriteError: a.render.write,
-	})
-	return err
+	return nil
 }
 
 func texts(prefixes []netip.Prefix) []string {

@@ -5,19 +5,18 @@ import (
 	"strings"
 )
 
-// Schemes under which an access token is accepted, whatever their case (RFC 9110, section 11.1): today's name and
-// the tutorial's.
+// Schemes of an access token, in any case (RFC 9110, section 11.1): today's name and the tutorial's.
 const (
 	SchemeBearer = "Bearer"
 	SchemeJWT    = "JWT"
 )
 
-// ParseAuthorization returns the scheme and the token in the values of the Authorization header of one request.
-// The error is *Error: token_missing, token_invalid, or invalid_authorization when there are two headers, because
-// two programs in a row might each believe another one.
+// ParseAuthorization returns the scheme and the token in the Authorization headers of one request. The error
+// is *Error: token_missing, token_invalid, or invalid_authorization when there are two headers, because a
+// proxy and this service might each believe another one.
 func ParseAuthorization(values []string) (scheme, token string, err error) {
 	if len(values) > 1 {
-		return "", "", &Error{Code: InvalidAuthorization, Detail: "Send one Authorization header; there were several."}
+		return "", "", &Error{Code: InvalidAuthorization}
 	}
 	if len(values) == 0 || strings.Trim(values[0], " \t") == "" {
 		return "", "", missingToken("The request has no Authorization header")
@@ -29,10 +28,10 @@ func ParseAuthorization(values []string) (scheme, token string, err error) {
 	}
 	token = strings.Trim(rest, " \t")
 	if token == "" {
-		return scheme, "", missingToken("The Authorization header has no token behind the scheme")
+		return scheme, "", missingToken("The Authorization header has no token after the scheme")
 	}
 	if strings.IndexByte(token, ' ') >= 0 || strings.IndexByte(token, '\t') >= 0 || strings.IndexByte(token, ',') >= 0 {
-		return scheme, "", tokenFault("there is more than one word behind the scheme")
+		return scheme, "", &Error{Code: TokenInvalid, Fact: "there is more than one word after the scheme"}
 	}
 	return scheme, token, nil
 }
@@ -47,7 +46,7 @@ func canonicalScheme(scheme string) (string, bool) {
 	return scheme, false
 }
 
-// quoteScheme repeats only what looks like a scheme: the first word may be a credential sent without one.
+// quoteScheme repeats only what looks like a scheme: the first word may be a credential without a scheme.
 func quoteScheme(scheme string) string {
 	if len(scheme) > 12 || strings.ContainsFunc(scheme, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '-'
@@ -57,6 +56,4 @@ func quoteScheme(scheme string) string {
 	return "`" + scheme + "`"
 }
 
-func missingToken(what string) *Error {
-	return &Error{Code: TokenMissing, Detail: what + ". Send `Authorization: Bearer <token>`, with a token from POST /auth."}
-}
+func missingToken(what string) *Error { return &Error{Code: TokenMissing, Fact: what} }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sherpa/models"
+	"sherpa/security/token"
 )
 
 // Check is one of the checks that an access token goes through.
@@ -17,66 +18,70 @@ type Check struct {
 	Detail string `json:"detail"`
 }
 
-// Explain says of each check whether the token passes it, in the order in which the guard makes them. It goes on
-// after a failure where that still makes sense, so that somebody who asks "why 401?" sees everything at once. The
-// store may be nil; then the session is not looked up.
-func Explain(ctx context.Context, keys KeyRing, settings Settings, store *models.Store, now time.Time, text string) []Check {
-	var e explanation
-	raw, err := parseToken(withoutScheme(text))
+// Explanation is what Explain needs. Without a Store it does not look up the session.
+type Explanation struct {
+	Keys     token.KeyRing
+	Settings Settings
+	Store    *models.Store
+	Now      time.Time
+}
+
+// Explain says of each check whether the token passes it, in the order of the guard. It goes on after an
+// error where that makes sense, so that somebody who asks "why 401?" sees everything at once.
+func Explain(ctx context.Context, with Explanation, text string) []Check {
+	var e explainer
+	access, err := token.ParseAccess(withoutScheme(text))
 	if !e.add("shape", err, "three parts in base64url with the header of this service") {
 		return e.checks
 	}
-	_, err = keys.verify(raw)
-	e.add("signature", err, "made by one of the keys here")
-	claims, err := raw.claims()
+	e.add("signature", access.SignedBy(with.Keys), "made by one of the keys here")
+	claims, err := access.Claims()
 	if !e.add("claims", err, "the claims of this service") {
 		return e.checks
 	}
-	e.explainClaims(claims, settings, now)
-	if store == nil {
-		e.checks = append(e.checks, Check{"session", false, "not looked up: there is no database here"})
+	e.explainClaims(claims, with.Settings, with.Now)
+	if with.Store == nil {
+		e.note("session", false, "not looked up: there is no database here")
 		return e.checks
 	}
-	e.explainSession(ctx, store, claims, now)
+	e.explainSession(ctx, with.Store, claims, with.Now)
 	return e.checks
 }
 
-// withoutScheme takes a token as it is copied from a header as well.
+// withoutScheme accepts a token that was copied with its scheme from a header.
 func withoutScheme(text string) string {
 	text = strings.TrimSpace(text)
-	if _, token, err := ParseAuthorization([]string{text}); err == nil {
-		return token
+	if _, access, err := ParseAuthorization([]string{text}); err == nil {
+		return access
 	}
 	return text
 }
 
-type explanation struct {
-	checks []Check
-}
+type explainer struct{ checks []Check }
 
 // add notes a check and reports whether it passed.
-func (e *explanation) add(name string, err error, good string) bool {
+func (e *explainer) add(name string, err error, good string) bool {
 	detail := good
-	var refusal *Error
+	var invalid *token.InvalidError
 	switch {
-	case errors.As(err, &refusal):
-		detail = strings.TrimSuffix(refusal.Detail, " "+logInAgain)
+	case errors.As(err, &invalid):
+		detail = invalid.Reason
 	case err != nil:
 		detail = err.Error()
 	}
-	e.checks = append(e.checks, Check{name, err == nil, detail})
+	e.note(name, err == nil, "%s", detail)
 	return err == nil
 }
 
-func (e *explanation) note(name string, ok bool, format string, args ...any) {
+func (e *explainer) note(name string, ok bool, format string, args ...any) {
 	e.checks = append(e.checks, Check{name, ok, fmt.Sprintf(format, args...)})
 }
 
-func (e *explanation) explainClaims(c Claims, s Settings, now time.Time) {
+func (e *explainer) explainClaims(c token.Claims, s Settings, now time.Time) {
 	e.note("issuer", c.Issuer == s.Issuer, "%q, wanted %q", c.Issuer, s.Issuer)
 	e.note("audience", c.Audience == s.Audience, "%q, wanted %q", c.Audience, s.Audience)
-	e.note("identity", c.named(), "user %d, subject %q, session %q", c.Identity, c.Subject, c.SessionID)
-	e.note("issued", c.IssuedAt != 0 && c.IssuedAt <= now.Add(Leeway).Unix(), "%s", relative(c.IssuedAt, now))
+	e.note("identity", c.NamesUser(), "user %d, subject %q, session %q", c.Identity, c.Subject, c.SessionID)
+	e.note("issued", c.IssuedAt != 0 && c.IssuedAt <= now.Add(token.Leeway).Unix(), "%s", relative(c.IssuedAt, now))
 	e.note("valid from", c.NotBefore != 0 && c.NotBefore <= now.Unix(), "%s", relative(c.NotBefore, now))
 	e.note("valid until", now.Unix() < c.ExpiresAt, "%s", relative(c.ExpiresAt, now))
 }
@@ -93,7 +98,7 @@ func relative(seconds int64, now time.Time) string {
 	return fmt.Sprintf("%s, %v ago", at.Format(time.RFC3339), -distance)
 }
 
-func (e *explanation) explainSession(ctx context.Context, store *models.Store, c Claims, now time.Time) {
+func (e *explainer) explainSession(ctx context.Context, store *models.Store, c token.Claims, now time.Time) {
 	session, user, err := store.SessionWithUser(ctx, c.SessionID)
 	switch {
 	case errors.Is(err, models.ErrNotFound):
@@ -107,7 +112,7 @@ func (e *explanation) explainSession(ctx context.Context, store *models.Store, c
 	if reason == "" {
 		e.note("session", true, "it lives until %s at the longest", session.EndsAt.Format(time.RFC3339))
 	} else {
-		e.note("session", false, "it has ended: %s", endedWords(reason))
+		e.note("session", false, "it has ended: %s", DescribeEnd(reason))
 	}
 	e.note("user", user.ID == c.Identity && !user.Disabled(), "%s (%d), %s", user.Username, user.ID, state(user))
 }

@@ -1,33 +1,25 @@
 package security
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	ginjwt "github.com/appleboy/gin-jwt/v2"
 	"github.com/gin-gonic/gin"
-	"github.com/golang-jwt/jwt/v4"
 
-	"sherpa/models"
+	"sherpa/security/token"
 )
 
+// Where the gate keeps what belongs to a request.
 const (
 	keyPrincipal = "sherpa.principal"
-	keyFailure   = "sherpa.failure"
 	keyScheme    = "sherpa.scheme"
+	keyError     = "sherpa.error"
 	keyLogin     = "sherpa.login"
 )
-
-// Credentials are what a login request carries.
-type Credentials struct {
-	Username string
-	Password string
-}
 
 // Tokens are what a client gets for a login or a refresh.
 type Tokens struct {
@@ -37,43 +29,34 @@ type Tokens struct {
 	RefreshExpiresIn time.Duration
 }
 
-// Wire is how the gate speaks HTTP; package handlers implements it.
-type Wire struct {
-	ReadCredentials func(*gin.Context) (Credentials, error)
-	WriteTokens     func(*gin.Context, Tokens)
-	WriteError      func(*gin.Context, error)
-}
-
-// Gate is the login handler and the guard of the protected routes, both gin-jwt's.
+// Gate adapts gin-jwt to the Service, and Gin's requests to principals. It decides nothing itself.
+//
+// gin-jwt runs the login and signs every access token. Its parser is lenient and its statuses are fixed, so
+// the Service verifies tokens, and gin-jwt's IdentityHandler is the door to that. Each of gin-jwt's traps has
+// its test in package handlers.
 type Gate struct {
 	service *Service
-	wire    Wire
 	jwt     *ginjwt.GinJWTMiddleware
 }
 
-// NewGate wires gin-jwt to the service. What is set here closes gin-jwt's traps; each has its test in handlers/gate_test.go.
-func NewGate(service *Service, wire Wire) (*Gate, error) {
-	if len(service.Keys.keys) == 0 {
+// NewGate connects gin-jwt with the service.
+func NewGate(service *Service) (*Gate, error) {
+	if service.Keys.Empty() {
 		return nil, errors.New("gate: no signing key") // gin-jwt would sign with an empty one
 	}
-	g := &Gate{service: service, wire: wire}
+	g := &Gate{service: service}
 	middleware, err := ginjwt.New(&ginjwt.GinJWTMiddleware{
-		SigningAlgorithm:      jwt.SigningMethodHS256.Alg(),
-		Key:                   service.Keys.signing(), // KeyFunc verifies, but never signs
-		KeyFunc:               g.key,
-		ParseOptions:          []jwt.ParserOption{jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithoutClaimsValidation()},
+		SigningAlgorithm:      "HS256",
+		Key:                   service.Keys.Signing(),
 		Timeout:               service.Settings.AccessTTL,
 		TimeFunc:              service.Now,
-		TokenLookup:           "header:Authorization",
-		TokenHeadName:         SchemeBearer,
 		IdentityKey:           keyPrincipal,
 		Authenticator:         g.authenticate,
 		PayloadFunc:           g.payload,
 		LoginResponse:         g.loginResponse,
 		IdentityHandler:       g.identity,
-		Authorizator:          authorize,
-		HTTPStatusMessageFunc: keepFailure,
-		Unauthorized:          g.refuse,
+		HTTPStatusMessageFunc: keepError,
+		Unauthorized:          dropChallenge,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("gate: %w", err)
@@ -82,10 +65,82 @@ func NewGate(service *Service, wire Wire) (*Gate, error) {
 	return g, nil
 }
 
-// Login handles POST /auth.
-func (g *Gate) Login(c *gin.Context) { g.jwt.LoginHandler(c) }
+// loginCall carries a login through gin-jwt's callbacks.
+type loginCall struct {
+	credentials Credentials
+	login       Login
+	access      string
+}
 
-// Refresh exchanges a refresh token for new tokens; the errors are those of Service.Refresh.
+// LogIn runs gin-jwt's login handler for these credentials. The errors are those of Service.LogIn.
+func (g *Gate) LogIn(c *gin.Context, credentials Credentials) (Tokens, error) {
+	call := &loginCall{credentials: credentials}
+	c.Set(keyLogin, call)
+	g.jwt.LoginHandler(c)
+	if err, ok := c.Value(keyError).(error); ok {
+		return Tokens{}, err
+	}
+	if call.access == "" {
+		return Tokens{}, errors.New("gate: gin-jwt made no token and gave no error")
+	}
+	c.Set(keyPrincipal, call.login.Principal())
+	return g.tokens(call.access, call.login), nil
+}
+
+// authenticate is gin-jwt's Authenticator. All that can fail happens here, because gin-jwt then hands out a
+// token. It never returns nil without an error: gin-jwt would hand out a token for that as well.
+func (g *Gate) authenticate(c *gin.Context) (any, error) {
+	call, ok := c.Value(keyLogin).(*loginCall)
+	if !ok {
+		return nil, errors.New("gate: login without credentials")
+	}
+	login, err := g.service.LogIn(c.Request.Context(), call.credentials, ClientOf(c))
+	if err != nil {
+		return nil, err
+	}
+	call.login = login
+	return &login, nil
+}
+
+// payload is gin-jwt's PayloadFunc; gin-jwt adds exp and orig_iat.
+func (g *Gate) payload(data any) ginjwt.MapClaims {
+	login, ok := data.(*Login)
+	if !ok || login == nil {
+		return ginjwt.MapClaims{} // a token without claims is rejected everywhere
+	}
+	claims := ginjwt.MapClaims{
+		"identity": login.User.ID,
+		"sub":      strconv.FormatInt(login.User.ID, 10),
+		"sid":      login.Session.ID,
+		"iss":      g.service.Settings.Issuer,
+		"aud":      g.service.Settings.Audience,
+		"iat":      login.At.Unix(),
+		"nbf":      login.At.Add(-token.Leeway).Unix(),
+	}
+	if len(login.User.Roles) > 0 {
+		claims["roles"] = login.User.Roles
+	}
+	return claims
+}
+
+// loginResponse is gin-jwt's LoginResponse. LogIn passes the token on.
+func (g *Gate) loginResponse(c *gin.Context, _ int, access string, _ time.Time) {
+	if call, ok := c.Value(keyLogin).(*loginCall); ok {
+		call.access = access
+	}
+}
+
+// keepError is gin-jwt's HTTPStatusMessageFunc, the one callback that sees the error.
+func keepError(err error, c *gin.Context) string {
+	c.Set(keyError, err)
+	return ""
+}
+
+// dropChallenge is gin-jwt's Unauthorized. gin-jwt's status and challenge are ignored: a database that is
+// down is 401 for it.
+func dropChallenge(c *gin.Context, _ int, _ string) { c.Writer.Header().Del("WWW-Authenticate") }
+
+// Refresh exchanges a refresh token for new tokens. The errors are those of Service.Refresh.
 func (g *Gate) Refresh(c *gin.Context, refreshToken string) (Tokens, error) {
 	login, err := g.service.Refresh(c.Request.Context(), refreshToken)
 	if err != nil {
@@ -93,101 +148,83 @@ func (g *Gate) Refresh(c *gin.Context, refreshToken string) (Tokens, error) {
 	}
 	access, _, err := g.jwt.TokenGenerator(&login)
 	if err != nil {
-		return Tokens{}, fmt.Errorf("mint access token: %w", err)
+		return Tokens{}, fmt.Errorf("sign access token: %w", err)
 	}
-	c.Set(keyPrincipal, principalOf(login))
+	c.Set(keyPrincipal, login.Principal())
 	return g.tokens(access, login), nil
 }
 
-// Logout ends sessions of the one whose access token the request carries, outside the guarded routes: a session that
-// has ended already is no error.
-func (g *Gate) Logout(c *gin.Context, scope Scope) error {
-	scheme, token, err := ParseAuthorization(c.Request.Header["Authorization"])
-	c.Set(keyScheme, scheme)
+func (g *Gate) tokens(access string, login Login) Tokens {
+	return Tokens{
+		AccessToken: access, ExpiresIn: g.service.Settings.AccessTTL,
+		RefreshToken: login.RefreshToken, RefreshExpiresIn: login.RefreshExpiresIn(),
+	}
+}
+
+// LogOut ends sessions of the one whose access token the request carries. The errors are those of
+// Service.LogOut.
+func (g *Gate) LogOut(c *gin.Context, scope Scope) error {
+	access, err := accessToken(c)
 	if err != nil {
 		return err
 	}
-	ctx := c.Request.Context()
-	claims, err := g.service.Verify(token)
-	if err != nil {
+	principal, err := g.service.LogOut(c.Request.Context(), access, scope)
+	if principal != nil {
+		c.Set(keyPrincipal, principal)
+	}
+	return err
+}
+
+// Guard returns an error unless the request comes from a principal. It asks gin-jwt's IdentityHandler.
+func (g *Gate) Guard(c *gin.Context) error {
+	principal, ok := g.jwt.IdentityHandler(c).(*Principal)
+	if ok && principal != nil {
+		c.Set(keyPrincipal, principal)
+		return nil
+	}
+	if err, ok := c.Value(keyError).(error); ok {
 		return err
 	}
-	principal, err := g.service.Identity(ctx, &claims)
-	var refusal *Error
-	if errors.As(err, &refusal) && refusal.Code == SessionEnded {
-		return g.service.LogoutAgain(ctx, claims.Identity, scope, models.EndedReason(refusal.Reason))
-	}
+	return errors.New("gate: no principal and no error") // fails closed: nobody passes without a principal
+}
+
+// identity is gin-jwt's IdentityHandler. It returns an untyped nil on failure, and Guard finds the error.
+func (g *Gate) identity(c *gin.Context) any {
+	access, err := accessToken(c)
 	if err != nil {
-		return err
+		c.Set(keyError, err)
+		return nil
 	}
-	c.Set(keyPrincipal, principal)
-	return g.service.Logout(ctx, *principal, scope)
-}
-
-// identify verifies the token, remembers it, and returns whom it names.
-func (g *Gate) identify(ctx context.Context, token string) (*Principal, error) {
-	claims, err := g.service.Verify(token)
+	principal, err := g.service.Identify(c.Request.Context(), access)
 	if err != nil {
-		return nil, err
+		c.Set(keyError, err)
+		return nil
 	}
-	principal, err := g.service.Identity(ctx, &claims)
-	if err == nil {
-		g.service.memory.remember(token, claims)
-	}
-	return principal, err
+	return principal
 }
 
-// Guard lets only a principal pass. A token that gin-jwt has verified before is not verified again: its text is the
-// same to the last bit, so its claims are. Its times, its session and its user are looked at with every request.
-func (g *Gate) Guard(c *gin.Context) {
-	scheme, token, err := ParseAuthorization(c.Request.Header["Authorization"])
-	if err != nil {
-		g.reject(c, scheme, err)
-		return
+// accessToken reads the header Authorization and nothing else: a token in a query or a cookie could leak, or
+// be sent by another site.
+func accessToken(c *gin.Context) (string, error) {
+	scheme, access, err := ParseAuthorization(c.Request.Header["Authorization"])
+	if scheme != SchemeBearer { // the default: nearly all requests need not keep it
+		c.Set(keyScheme, scheme)
 	}
-	claims, ok := g.service.memory.recall(token)
-	if !ok {
-		g.verify(c, scheme, token)
-		return
-	}
-	principal, err := g.service.Identity(c.Request.Context(), claims)
-	if err != nil {
-		g.reject(c, scheme, err)
-		return
-	}
-	c.Set(keyPrincipal, principal)
+	return access, err
 }
 
-// verify leaves an unknown token to gin-jwt. gin-jwt knows one scheme in one spelling, and golang-jwt's parser is
-// lenient: they see "Bearer <token>" and nothing that we could not have written.
-func (g *Gate) verify(c *gin.Context, scheme, token string) {
-	if _, err := parseToken(token); err != nil {
-		g.reject(c, scheme, err)
-		return
-	}
-	c.Set(keyScheme, scheme)
-	c.Request.Header.Set("Authorization", SchemeBearer+" "+token)
-	g.jwt.MiddlewareFunc()(c)
-}
-
-func (g *Gate) reject(c *gin.Context, scheme string, err error) {
-	c.Set(keyScheme, scheme)
-	c.Abort()
-	g.wire.WriteError(c, err)
-}
-
-// RequireRole returns a handler, to stand behind Guard, that lets only principals with the role pass.
-func (g *Gate) RequireRole(role string) gin.HandlerFunc {
-	return func(c *gin.Context) {
+// RequireRole returns a guard that stands behind Guard and lets only principals with the role pass.
+func (g *Gate) RequireRole(role string) func(*gin.Context) error {
+	return func(c *gin.Context) error {
 		principal, ok := PrincipalOf(c)
 		if !ok || !slices.Contains(principal.Roles, role) {
-			c.Abort()
-			g.wire.WriteError(c, &Error{Code: Forbidden, Detail: "This resource needs the role `" + role + "`, which your user does not have."})
+			return &Error{Code: Forbidden, Fact: role}
 		}
+		return nil
 	}
 }
 
-// PrincipalOf returns who makes the request, or false outside the guarded routes.
+// PrincipalOf returns who makes the request, or false outside the protected routes.
 func PrincipalOf(c *gin.Context) (Principal, bool) {
 	principal, ok := c.Value(keyPrincipal).(*Principal)
 	if !ok || principal == nil {
@@ -196,149 +233,15 @@ func PrincipalOf(c *gin.Context) (Principal, bool) {
 	return *principal, true
 }
 
-// SchemeOf returns the scheme under which the request sent a token, or "" when it sent none.
-func SchemeOf(c *gin.Context) string { return c.GetString(keyScheme) }
-
-// key finds the key that signed the token. It does the checks that golang-jwt v4 leaves out, before golang-jwt
-// believes anything in the token.
-func (g *Gate) key(token *jwt.Token) (any, error) {
-	raw, err := parseToken(token.Raw)
-	if err != nil {
-		return nil, err
+// SchemeOf returns the scheme under which the request sent a token; SchemeBearer when it sent none.
+func SchemeOf(c *gin.Context) string {
+	if scheme := c.GetString(keyScheme); scheme != "" {
+		return scheme
 	}
-	return g.service.Keys.verify(raw)
-}
-
-// authenticate is gin-jwt's Authenticator. All that can fail happens here, because after it gin-jwt hands out a
-// token; it never returns a nil value without an error, for which gin-jwt would hand one out too.
-func (g *Gate) authenticate(c *gin.Context) (any, error) {
-	ctx := c.Request.Context()
-	credentials, err := g.wire.ReadCredentials(c)
-	if err != nil {
-		return nil, err
-	}
-	client := ClientOf(c)
-	if err := g.service.Admit(ctx, credentials.Username, client); err != nil {
-		return nil, err
-	}
-	user, err := g.service.Authenticate(ctx, credentials.Username, credentials.Password)
-	if err != nil {
-		return nil, err
-	}
-	if err := g.service.Forgive(ctx, credentials.Username, client); err != nil {
-		return nil, err
-	}
-	login, err := g.service.StartSession(ctx, user, client)
-	if err != nil {
-		return nil, err
-	}
-	c.Set(keyPrincipal, principalOf(login))
-	c.Set(keyLogin, login)
-	return &login, nil
+	return SchemeBearer
 }
 
 // ClientOf returns where the request comes from.
 func ClientOf(c *gin.Context) Client {
 	return Client{Address: c.ClientIP(), UserAgent: c.Request.UserAgent()}
-}
-
-func principalOf(login Login) *Principal {
-	return &Principal{UserID: login.User.ID, Username: login.User.Username, Roles: login.User.Roles, SessionID: login.Session.ID}
-}
-
-// payload is gin-jwt's PayloadFunc; gin-jwt adds exp and orig_iat.
-func (g *Gate) payload(data any) ginjwt.MapClaims {
-	login, ok := data.(*Login)
-	if !ok || login == nil {
-		return ginjwt.MapClaims{} // a token without claims is refused everywhere
-	}
-	now := login.At
-	claims := ginjwt.MapClaims{
-		"identity": login.User.ID,
-		"sub":      strconv.FormatInt(login.User.ID, 10),
-		"sid":      login.Session.ID,
-		"iss":      g.service.Settings.Issuer,
-		"aud":      g.service.Settings.Audience,
-		"iat":      now.Unix(),
-		"nbf":      now.Add(-Leeway).Unix(),
-	}
-	if len(login.User.Roles) > 0 {
-		claims["roles"] = login.User.Roles
-	}
-	return claims
-}
-
-// loginResponse is gin-jwt's LoginResponse; nothing in it can fail.
-func (g *Gate) loginResponse(c *gin.Context, _ int, access string, _ time.Time) {
-	login, _ := c.Value(keyLogin).(Login)
-	g.wire.WriteTokens(c, g.tokens(access, login))
-}
-
-func (g *Gate) tokens(access string, login Login) Tokens {
-	return Tokens{
-		AccessToken: access, ExpiresIn: g.service.Settings.AccessTTL,
-		RefreshToken: login.RefreshToken, RefreshExpiresIn: login.refreshExpiresIn(),
-	}
-}
-
-// identity is gin-jwt's IdentityHandler. It returns an untyped nil on failure, and authorize looks at what is
-// in the interface: gin-jwt takes a nil pointer for an identity. It reads the token anew, because gin-jwt's claims have lost what
-// was there twice.
-func (g *Gate) identity(c *gin.Context) any {
-	principal, err := g.identify(c.Request.Context(), bearerToken(c))
-	if err != nil {
-		c.Set(keyFailure, err)
-		return nil
-	}
-	return principal
-}
-
-// bearerToken returns what verify has put behind the scheme.
-func bearerToken(c *gin.Context) string {
-	return strings.TrimPrefix(c.GetHeader("Authorization"), SchemeBearer+" ")
-}
-
-// authorize is gin-jwt's Authorizator: by default a nil identity passes.
-func authorize(data any, _ *gin.Context) bool {
-	principal, ok := data.(*Principal)
-	return ok && principal != nil
-}
-
-// keepFailure is gin-jwt's HTTPStatusMessageFunc, the one place that sees the error. What identity kept says more
-// than gin-jwt's own "forbidden" that follows it.
-func keepFailure(err error, c *gin.Context) string {
-	if _, kept := c.Get(keyFailure); !kept {
-		c.Set(keyFailure, err)
-	}
-	return ""
-}
-
-// refuse is gin-jwt's Unauthorized. gin-jwt's status and challenge are ignored: it has 401 for a dead database.
-func (g *Gate) refuse(c *gin.Context, _ int, _ string) {
-	c.Writer.Header().Del("WWW-Authenticate")
-	err, ok := c.Value(keyFailure).(error)
-	if !ok {
-		err = errors.New("gate: refused without a reason")
-	}
-	g.wire.WriteError(c, g.explain(c, err))
-}
-
-// explain gives the errors of gin-jwt and golang-jwt a code; those of this package have one.
-func (g *Gate) explain(c *gin.Context, err error) error {
-	var known *Error
-	var broken *jwt.ValidationError
-	switch {
-	case errors.As(err, &known):
-		return err
-	case errors.Is(err, ginjwt.ErrExpiredToken):
-		if _, precise := g.identify(c.Request.Context(), bearerToken(c)); precise != nil {
-			return precise
-		}
-		return &Error{Code: TokenExpired, Detail: "The token expired. " + logInAgain}
-	case errors.As(err, &broken), errors.Is(err, ginjwt.ErrMissingExpField), errors.Is(err, ginjwt.ErrWrongFormatOfExp):
-		fault := tokenFault("it is not a JSON Web Token of this service")
-		fault.Err = err
-		return fault
-	}
-	return err
 }

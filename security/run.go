@@ -3,6 +3,7 @@ package security
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 )
 
@@ -10,49 +11,64 @@ const (
 	purgeInterval = time.Minute
 	purgeBatch    = 500
 	purgePause    = 20 * time.Millisecond // lets other writers in between
-	keepEnded     = 30 * 24 * time.Hour   // how long a session that is over stays in the list of its user
+	keepEnded     = 30 * 24 * time.Hour   // how long an ended session stays in the list of its user
 )
 
-// Run does what goes on beside the requests until ctx ends: it reads the feed and deletes what nobody needs.
+// Run reads the revocation feed and deletes old rows until ctx ends. It returns when both have stopped.
 func (s *Service) Run(ctx context.Context) {
-	poll, purge := time.NewTicker(pollInterval), time.NewTicker(purgeInterval)
-	defer poll.Stop()
-	defer purge.Stop()
-	purging := make(chan struct{}, 1) // never waits: a long purge must not delay the feed
+	var work sync.WaitGroup
+	work.Go(func() { s.pollFeed(ctx) })
+	work.Go(func() { s.purgeRegularly(ctx) })
+	work.Wait()
+}
+
+func (s *Service) pollFeed(ctx context.Context) {
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
 	failing := false
 	for ctx.Err() == nil {
 		failing = s.report(ctx, failing, s.Poll(ctx))
 		select {
 		case <-ctx.Done():
-		case <-poll.C:
-		case <-purge.C:
-			select {
-			case purging <- struct{}{}:
-				go func() { defer func() { <-purging }(); s.Purge(ctx) }()
-			default:
-			}
+		case <-ticker.C:
 		}
 	}
 }
 
-// report logs the first failure and the recovery, not every poll in between.
+// Poll reads the revocation feed once. Run does so regularly.
+func (s *Service) Poll(ctx context.Context) error { return s.feed.poll(ctx) }
+
+// report logs the first error and the recovery, not every poll in between.
 func (s *Service) report(ctx context.Context, failing bool, err error) bool {
 	switch {
 	case ctx.Err() != nil:
 	case err != nil && !failing:
-		s.Logger.ErrorContext(ctx, "the revocation feed cannot be read; sessions in memory count for 30 s more", "error", err)
+		s.Logger.ErrorContext(ctx, "the revocation feed cannot be read; cached sessions stay valid for 30 s", "error", err)
 	case err == nil && failing:
 		s.Logger.InfoContext(ctx, "the revocation feed can be read again")
 	}
 	return err != nil
 }
 
-// Purge deletes what nobody needs in small batches, so that logins and refreshes go on meanwhile.
+func (s *Service) purgeRegularly(ctx context.Context) {
+	ticker := time.NewTicker(purgeInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			s.Purge(ctx)
+		}
+	}
+}
+
+// Purge deletes rows that nobody needs, in small batches, so that logins and refreshes go on meanwhile.
 func (s *Service) Purge(ctx context.Context) {
 	for {
 		more, err := s.Store.Purge(ctx, s.Now(), keepEnded, purgeBatch)
 		if err != nil && !errors.Is(err, context.Canceled) {
-			s.Logger.WarnContext(ctx, "purge", "error", err)
+			s.Logger.WarnContext(ctx, "old rows could not be deleted; the next try is in a minute", "error", err)
 		}
 		if err != nil || !more {
 			return
@@ -64,3 +80,11 @@ func (s *Service) Purge(ctx context.Context) {
 		}
 	}
 }
+
+// Ready returns nil when the database answers and takes changes, else an error that wraps
+// models.ErrUnavailable.
+func (s *Service) Ready(ctx context.Context) error { return s.Store.Ready(ctx) }
+
+// StartedDuringOutage records that the database was down when this process started. A refresh whose answer
+// was lost then may be retried after the outage.
+func (s *Service) StartedDuringOutage() { s.feed.outages.startedDuring() }

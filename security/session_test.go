@@ -68,7 +68,8 @@ func TestAddressPrefix(t *testing.T) {
 	}
 }
 
-// TestRevocationOvertakesALoad: a request that read the session just before it ended must not put it back into memory.
+// TestRevocationOvertakesALoad: a request that read the session just before it ended must not put it back
+// into memory.
 func TestRevocationOvertakesALoad(t *testing.T) {
 	t.Parallel()
 	service, accounts := newService(t)

@@ -18,14 +18,11 @@ const (
 	addressInterval = time.Minute / 400
 )
 
-// Admit counts a login before anything costly is done for it. The error is *Error with code throttled.
-func (s *Service) Admit(ctx context.Context, username string, client Client) error {
-	return s.admit(ctx, s.attempt(username, client.Address))
-}
-
-func (s *Service) admit(ctx context.Context, attempt models.LoginAttempt) error {
+// countAttempt counts a login before any costly work is done for it. The error is *Error with code throttled
+// or overloaded, or wraps models.ErrUnavailable.
+func (s *Service) countAttempt(ctx context.Context, attempt models.LoginAttempt) error {
 	if err := s.Hasher.Room(); err != nil {
-		return err
+		return hashError(err)
 	}
 	wait, err := s.Store.CountLogin(ctx, attempt)
 	if err != nil {
@@ -34,20 +31,11 @@ func (s *Service) admit(ctx context.Context, attempt models.LoginAttempt) error 
 	if wait == 0 {
 		return nil
 	}
-	wait = (wait + time.Second - 1).Truncate(time.Second)
-	return &Error{
-		Code: Throttled, RetryAfter: wait,
-		Detail: fmt.Sprintf("Too many logins failed for this username, or too many came from this address. Wait %v and try again.", wait),
-	}
+	return &Error{Code: Throttled, RetryAfter: (wait + time.Second - 1).Truncate(time.Second)}
 }
 
-// Forgive forgets the failures before a login that succeeded.
-func (s *Service) Forgive(ctx context.Context, username string, client Client) error {
-	return s.Store.ForgiveLogin(ctx, s.attempt(username, client.Address))
-}
-
-// attempt says what a login counts against. A name that nobody has counts like any other, so that counting does not
-// tell which names exist. The keys are hashes, because people type passwords into the wrong field.
+// attempt returns the counters of a login. A name that nobody has counts like any other, so the throttle does
+// not tell which names exist. The keys are hashes, because people type passwords into the wrong field.
 func (s *Service) attempt(username, address string) models.LoginAttempt {
 	name, err := NormalizeUsername(username)
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 
 const maxUsername = 64
 
-// NormalizeUsername returns the one form under which a username is kept and looked up: the PRECIS profile
-// UsernameCaseMapped (RFC 8265, section 3.3), at most 64 characters. Capitals, widths and
-// ways to write an accent make no difference; letters of other scripts that look alike do. Blanks and control characters are refused.
+// NormalizeUsername returns the one form in which a username is stored and looked up: the PRECIS profile
+// UsernameCaseMapped (RFC 8265, section 3.3), at most 64 characters. Capitals, widths and ways to write an
+// accent make no difference; similar letters of other scripts do. Blanks and control characters are rejected.
 func NormalizeUsername(username string) (string, error) {
 	if utf8.RuneCountInString(username) > maxUsername {
 		return "", fmt.Errorf("a username has at most %d characters", maxUsername)

@@ -1,4 +1,9 @@
-package security
+// Package token makes and checks the texts that clients hold: access tokens (JSON Web Tokens) and refresh
+// tokens.
+//
+// It knows keys, formats and claims. It knows nothing of users, databases or HTTP. Its errors are plain;
+// package security gives them codes. gin-jwt writes the access tokens that this package reads.
+package token
 
 import (
 	"crypto/hkdf"
@@ -15,29 +20,31 @@ import (
 // minKey is the least size of a key for HS256 in bytes (RFC 7518, section 3.2).
 const minKey = 32
 
-// minKeyVariety is how many different bytes a key must have; 32 random base64 characters have fewer than 10
+// minKeyVariety is how many different bytes a key must have. 32 random base64 characters have fewer than 10
 // about once in 10^13 draws.
 const minKeyVariety = 10
 
-// KeyRing holds the secrets that sign access tokens: the first signs, all verify. Putting a new key in front and
-// keeping the old one until its last token has expired changes the key without logging anyone out.
+// KeyRing holds the signing keys: the first signs, all verify. To change the key without logging anyone out,
+// put the new one in front, and keep the old one until its last token has expired.
 type KeyRing struct {
 	keys    [][]byte
 	refresh [][]byte // derived from keys, so that no key serves two purposes
 }
 
-// NewKey returns a fresh secret of 256 random bits, as 43 characters that survive a shell, a file and a header.
+// NewKey returns a fresh secret of 256 random bits, as 43 characters that survive a shell, a file and a
+// header.
 func NewKey() string {
 	raw := make([]byte, minKey)
 	_, _ = rand.Read(raw) // never fails: crypto/rand ends the process instead
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
 
-// ParseKeyRing reads keys separated by commas or line ends. It refuses a missing, short, repetitive or sample key,
-// because whoever guesses the key can be anyone. No error repeats any part of a key.
+// ParseKeyRing reads keys separated by commas or line ends. It refuses a missing, short, repetitive or sample
+// key, because whoever guesses the key can be anyone. It reports every bad key; no error repeats any part of
+// a key.
 func ParseKeyRing(text string) (KeyRing, error) {
 	var ring KeyRing
-	var faults []error
+	var errs []error
 	for _, part := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
 		key := strings.TrimSpace(part)
 		if key == "" {
@@ -45,14 +52,14 @@ func ParseKeyRing(text string) (KeyRing, error) {
 		}
 		ring.keys = append(ring.keys, []byte(key))
 		if err := checkKey(key); err != nil {
-			faults = append(faults, fmt.Errorf("key %d: %w", len(ring.keys), err))
+			errs = append(errs, fmt.Errorf("key %d: %w", len(ring.keys), err))
 		}
 	}
 	if len(ring.keys) == 0 {
 		return KeyRing{}, errors.New("there is no key; make one with: sherpa key new")
 	}
-	if len(faults) > 0 {
-		return KeyRing{}, errors.Join(faults...)
+	if len(errs) > 0 {
+		return KeyRing{}, errors.Join(errs...)
 	}
 	return ring, ring.derive()
 }
@@ -81,12 +88,12 @@ func checkKey(key string) error {
 	return nil
 }
 
-// isSample knows the words of keys that stand in tutorials and templates.
+// isSample knows the words of the keys in tutorials and templates.
 func isSample(key string) bool {
 	words := []string{
 		"changeme", "replaceme", "yoursecret", "supersecret", "topsecret", "secretkey", "mysecret", "example",
-		"sherpasecret", "sherpakey", "password", "placeholder", "insecure", "notasecret",
-		"stringsecret", "bitsecret", "pleasechange", "changethis", "changeit", "09d25e094faa6ca2556c", "404e635266556a586e32", "0123456789", "abcdefgh",
+		"sherpasecret", "sherpakey", "password", "placeholder", "insecure", "notasecret", "stringsecret", "bitsecret",
+		"pleasechange", "changethis", "changeit", "09d25e094faa6ca2556c", "404e635266556a586e32", "0123456789", "abcdefgh",
 	}
 	plain := strings.NewReplacer("-", "", "_", "", " ", "", ".", "").Replace(strings.ToLower(key))
 	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(plain, w) })
@@ -98,19 +105,22 @@ func variety(key string) int {
 	return len(slices.Compact(sorted))
 }
 
-// signing returns the key that signs.
-func (r KeyRing) signing() []byte { return r.keys[0] }
+// Empty reports whether the ring has no key. Such a ring verifies nothing and must not sign.
+func (r KeyRing) Empty() bool { return len(r.keys) == 0 }
 
-// find returns the key that made this HMAC-SHA256 of message, or false.
-func (r KeyRing) find(message string, sum []byte) ([]byte, bool) {
+// Signing returns the key that signs.
+func (r KeyRing) Signing() []byte { return r.keys[0] }
+
+// signed reports whether a key of the ring made this HMAC-SHA256 of message.
+func (r KeyRing) signed(message string, sum []byte) bool {
 	for _, key := range r.keys {
 		mac := hmac.New(sha256.New, key)
 		mac.Write([]byte(message))
 		if hmac.Equal(mac.Sum(nil), sum) {
-			return key, true
+			return true
 		}
 	}
-	return nil, false
+	return false
 }
 
 // String hides the keys from logs and error messages.

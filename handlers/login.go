@@ -1,0 +1,52 @@
+package handlers
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"sherpa/security"
+)
+
+// Login starts sessions.
+type Login struct {
+	Gate *security.Gate
+}
+
+type loginRequest struct {
+	Username *string `json:"username"`
+	Password *string `json:"password"`
+}
+
+type tokenResponse struct {
+	AccessToken      string `json:"access_token"`
+	TokenType        string `json:"token_type"`
+	ExpiresIn        int    `json:"expires_in"` // seconds
+	RefreshToken     string `json:"refresh_token"`
+	RefreshExpiresIn int    `json:"refresh_expires_in"` // seconds
+}
+
+// Post answers a username and a password with tokens.
+func (l Login) Post(c *gin.Context) error {
+	request, err := ReadJSON[loginRequest](c)
+	if err != nil {
+		return err
+	}
+	if err := Check(Text("username", request.Username, 0, maxBody), Text("password", request.Password, 0, maxBody)); err != nil {
+		return err
+	}
+	tokens, err := l.Gate.LogIn(c, security.Credentials{Username: *request.Username, Password: *request.Password})
+	if err != nil {
+		return err
+	}
+	writeTokens(c, tokens)
+	return nil
+}
+
+// writeTokens answers a login or a refresh (RFC 6749, section 5.1).
+func writeTokens(c *gin.Context, tokens security.Tokens) {
+	c.JSON(http.StatusOK, tokenResponse{
+		AccessToken: tokens.AccessToken, TokenType: security.SchemeBearer, ExpiresIn: int(tokens.ExpiresIn.Seconds()),
+		RefreshToken: tokens.RefreshToken, RefreshExpiresIn: int(tokens.RefreshExpiresIn.Seconds()),
+	})
+}

@@ -1,0 +1,71 @@
+package security
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"sherpa/security/token"
+)
+
+// liveTTL bounds how long a change made directly in the database, without this program, stays unseen.
+const liveTTL = 5 * time.Minute
+
+// cache lets a request pass without the database. It holds the claims of verified tokens, and live sessions.
+// Both parts are bounded. Whoever ends a session evicts it here, and the feed does so on the other replicas.
+type cache struct {
+	tokens   *otter.Cache[tokenSum, *token.Claims]
+	sessions *otter.Cache[string, *liveSession]
+}
+
+// tokenSum is the SHA-256 of a whole token, so that the cache holds no credential.
+type tokenSum [sha256.Size]byte
+
+func sumOf(text string) tokenSum { return sha256.Sum256([]byte(text)) }
+
+// liveSession is a session that had not ended when it was read. It is shared and never changed.
+type liveSession struct {
+	principal Principal
+	endsAt    int64 // milliseconds since 1970 UTC: the sooner of its two limits
+}
+
+func newCache(size int, now func() time.Time) (*cache, error) {
+	untilExpiry := func(e otter.Entry[tokenSum, *token.Claims]) time.Duration {
+		return max(time.Unix(e.Value.ExpiresAt, 0).Sub(now()), time.Second)
+	}
+	tokens, err := otter.New(&otter.Options[tokenSum, *token.Claims]{
+		MaximumSize: size, ExpiryCalculator: otter.ExpiryCreatingFunc(untilExpiry),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("token cache: %w", err)
+	}
+	sessions, err := otter.New(&otter.Options[string, *liveSession]{
+		MaximumSize: size, ExpiryCalculator: otter.ExpiryCreating[string, *liveSession](liveTTL),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("session cache: %w", err)
+	}
+	return &cache{tokens: tokens, sessions: sessions}, nil
+}
+
+// put keeps the claims of a verified token, without those that were compared and are not needed again.
+func (c *cache) put(text string, claims token.Claims) {
+	claims.Subject, claims.Issuer, claims.Audience = "", "", ""
+	c.tokens.Set(sumOf(text), &claims)
+}
+
+// claims returns the claims of a token that was verified before.
+func (c *cache) claims(text string) (*token.Claims, bool) {
+	return c.tokens.GetIfPresent(sumOf(text))
+}
+
+// evict makes the next request of each session ask the database. It also cancels a load that is under way.
+func (c *cache) evict(sessionIDs ...string) {
+	for _, id := range sessionIDs {
+		c.sessions.Invalidate(id)
+	}
+}
+
+func (c *cache) evictAllSessions() { c.sessions.InvalidateAll() }

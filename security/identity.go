@@ -1,0 +1,112 @@
+package security
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"sherpa/models"
+	"sherpa/security/token"
+)
+
+// Identify returns the principal whom an access token names. A token is verified once; after that its claims
+// come from the cache, because the same text has the same claims. Its times, its session and its user are
+// checked every time. The errors are those of Verify and Identity.
+func (s *Service) Identify(ctx context.Context, text string) (*Principal, error) {
+	if claims, ok := s.cache.claims(text); ok {
+		return s.Identity(ctx, claims)
+	}
+	claims, err := s.Verify(text)
+	if err != nil {
+		return nil, err
+	}
+	principal, err := s.Identity(ctx, &claims)
+	if err == nil {
+		s.cache.put(text, claims)
+	}
+	return principal, err
+}
+
+// Verify returns the claims of an access token that a key of the ring signed, after every check that does not
+// depend on the time. The error is *Error with code token_invalid.
+func (s *Service) Verify(text string) (token.Claims, error) {
+	claims, err := s.Keys.Verify(text, s.Settings.Issuer, s.Settings.Audience)
+	return claims, tokenError(err)
+}
+
+// Identity returns the principal that verified claims name: the tutorial's identity(payload). The principal
+// is shared and must not be changed. The error is *Error: token_invalid, token_expired or session_ended; or
+// it wraps models.ErrUnavailable, and then nobody may pass.
+func (s *Service) Identity(ctx context.Context, claims *token.Claims) (*Principal, error) {
+	now := s.Now()
+	if err := claims.CheckTimes(now); err != nil {
+		return nil, tokenError(err)
+	}
+	live, err := s.liveSession(ctx, claims.SessionID, now)
+	if err != nil {
+		return nil, err
+	}
+	if live.principal.UserID != claims.Identity {
+		return nil, tokenError(&token.InvalidError{Reason: "its session belongs to another user"})
+	}
+	return &live.principal, nil
+}
+
+// tokenError gives the errors of package token their codes.
+func tokenError(err error) error {
+	var expired *token.ExpiredError
+	var invalid *token.InvalidError
+	switch {
+	case errors.As(err, &expired):
+		return &Error{Code: TokenExpired, Fact: expired.Ago.String()}
+	case errors.As(err, &invalid):
+		return &Error{Code: TokenInvalid, Fact: invalid.Reason, Err: err}
+	}
+	return err
+}
+
+// liveSession returns the session with its principal, from the cache if the cache is fresh.
+func (s *Service) liveSession(ctx context.Context, id string, now time.Time) (*liveSession, error) {
+	if !s.feed.fresh(ctx, now) {
+		return s.loadSession(ctx, id) // fails closed: a stale cache is not used
+	}
+	live, ok := s.cache.sessions.GetIfPresent(id)
+	if ok && now.UnixMilli() < live.endsAt {
+		return live, nil
+	}
+	if ok {
+		s.cache.evict(id) // a refresh since it was read, here or elsewhere, may have prolonged it
+	}
+	return s.cache.sessions.Get(ctx, id, otter.LoaderFunc[string, *liveSession](s.loadSession))
+}
+
+// loadSession reads the session. Only a live one is returned without an error, so only that is cached.
+func (s *Service) loadSession(ctx context.Context, id string) (*liveSession, error) {
+	session, user, err := s.Store.SessionWithUser(ctx, id)
+	if errors.Is(err, models.ErrNotFound) {
+		return nil, sessionEnded("")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("identify: %w", err)
+	}
+	if reason := endedReason(session, user, s.Now()); reason != "" {
+		return nil, sessionEnded(reason)
+	}
+	return &liveSession{
+		principal: Principal{UserID: user.ID, Username: user.Username, Roles: user.Roles, SessionID: session.ID},
+		endsAt:    min(session.IdleEndsAt.UnixMilli(), session.EndsAt.UnixMilli()),
+	}, nil
+}
+
+// endedReason returns why the session cannot be used, or "". A disabled user has no usable session.
+func endedReason(session models.Session, user models.User, now time.Time) models.EndedReason {
+	if user.Disabled() {
+		return models.EndedByDisable
+	}
+	return session.Ended(now)
+}
+
+func sessionEnded(reason models.EndedReason) error { return &Error{Code: SessionEnded, Reason: reason} }

@@ -1,0 +1,152 @@
+package security
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"sherpa/models"
+	"sherpa/security/password"
+	"sherpa/security/token"
+)
+
+// Credentials are what a login request carries.
+type Credentials struct {
+	Username string
+	Password string
+}
+
+// Client is where a request comes from.
+type Client struct {
+	Address   string // IP address
+	UserAgent string
+}
+
+// Login is the result of a login or a refresh.
+type Login struct {
+	User         models.User
+	Session      models.Session
+	RefreshToken string
+	At           time.Time
+}
+
+// Principal returns who logged in.
+func (l Login) Principal() *Principal {
+	return &Principal{UserID: l.User.ID, Username: l.User.Username, Roles: l.User.Roles, SessionID: l.Session.ID}
+}
+
+// RefreshExpiresIn returns how long the refresh token can be used.
+func (l Login) RefreshExpiresIn() time.Duration {
+	ends := l.Session.IdleEndsAt
+	if l.Session.EndsAt.Before(ends) {
+		ends = l.Session.EndsAt
+	}
+	return ends.Sub(l.At)
+}
+
+// LogIn checks the credentials and starts a session. It counts the attempt before any costly work, and resets
+// the count after a success. The error is *Error with code throttled, overloaded or invalid_credentials, or
+// wraps models.ErrUnavailable.
+func (s *Service) LogIn(ctx context.Context, credentials Credentials, client Client) (Login, error) {
+	user, err := s.authenticateThrottled(ctx, credentials, client)
+	if err != nil {
+		return Login{}, err
+	}
+	return s.startSession(ctx, user, client)
+}
+
+// authenticateThrottled is Authenticate for a client whose failures count.
+func (s *Service) authenticateThrottled(ctx context.Context, given Credentials, client Client) (models.User, error) {
+	attempt := s.attempt(given.Username, client.Address)
+	if err := s.countAttempt(ctx, attempt); err != nil {
+		return models.User{}, err
+	}
+	user, err := s.Authenticate(ctx, given.Username, given.Password)
+	if err != nil {
+		return models.User{}, err
+	}
+	return user, s.Store.ResetFailures(ctx, attempt)
+}
+
+// Authenticate returns the user who has this username and password: the tutorial's authenticate(username,
+// password). For an unknown, a disabled and a wrong-password user alike, the error is *Error with code
+// invalid_credentials, after one password hash.
+func (s *Service) Authenticate(ctx context.Context, username, given string) (models.User, error) {
+	user, err := s.FindUser(ctx, username)
+	if errors.Is(err, models.ErrNotFound) {
+		return models.User{}, errors.Join(hashError(s.Hasher.VerifyNobody(ctx, given)), invalidCredentials("unknown user"))
+	}
+	if err != nil {
+		return models.User{}, err
+	}
+	ok, weak, err := s.Hasher.Verify(ctx, user.PasswordHash, given)
+	switch {
+	case err != nil:
+		return models.User{}, fmt.Errorf("check password: %w", hashError(err))
+	case !ok:
+		return models.User{}, invalidCredentials("wrong password")
+	case user.Disabled():
+		return models.User{}, invalidCredentials("disabled user")
+	}
+	if weak {
+		s.strengthen(ctx, user, given)
+	}
+	return user, nil
+}
+
+// invalidCredentials gives every caller the same answer. Only the log learns the cause.
+func invalidCredentials(cause string) error {
+	return &Error{Code: InvalidCredentials, Err: errors.New(cause)}
+}
+
+// hashError gives a full queue its code.
+func hashError(err error) error {
+	if errors.Is(err, password.ErrOverloaded) {
+		return &Error{Code: Overloaded, RetryAfter: time.Second, Err: err}
+	}
+	return err
+}
+
+// strengthen replaces a hash that was made with weaker parameters. The login succeeds without it, so an error
+// is only logged, and the next login tries again.
+func (s *Service) strengthen(ctx context.Context, user models.User, given string) {
+	hash, err := s.Hasher.Hash(ctx, given)
+	if err == nil {
+		err = s.Store.RehashPassword(ctx, user.ID, user.PasswordHash, hash)
+	}
+	if err != nil {
+		s.Logger.WarnContext(ctx, "rehash password", "user_id", user.ID, "error", err)
+	}
+}
+
+const maxUserAgent = 256 // bytes
+
+// startSession starts a session for a user who has just proven who they are.
+func (s *Service) startSession(ctx context.Context, user models.User, client Client) (Login, error) {
+	if s.Keys.Empty() {
+		return Login{}, errors.New("start session: there is no signing key")
+	}
+	now := s.Now()
+	id := newID()
+	refresh := s.Keys.NewRefresh(id, 0).String()
+	session := models.Session{
+		ID: id, UserID: user.ID, CreatedAt: now, LastUsedAt: now,
+		IdleEndsAt: now.Add(s.Settings.SessionIdle), EndsAt: now.Add(s.Settings.SessionAge),
+		Address: client.Address, UserAgent: clip(client.UserAgent, maxUserAgent), RefreshHash: token.HashRefresh(refresh),
+	}
+	err := s.Store.CreateSession(ctx, user, session)
+	if errors.Is(err, models.ErrNotFound) {
+		return Login{}, invalidCredentials("disabled, deleted or given another password while logging in")
+	}
+	if err != nil {
+		return Login{}, err
+	}
+	return Login{User: user, Session: session, RefreshToken: refresh, At: now}, nil
+}
+
+// clip cuts text to n bytes of valid UTF-8: the database takes no other text.
+func clip(text string, n int) string {
+	return strings.ToValidUTF8(text[:min(len(text), n)], "")
+}

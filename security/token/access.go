@@ -1,0 +1,156 @@
+package token
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+const (
+	// Leeway is how far the clock of another replica may be ahead. The tutorial's library allows the same.
+	Leeway = 10 * time.Second
+	// maxLength is the length in bytes of the longest token that is read; ours have about 300.
+	maxLength = 4096
+	// header is {"alg":"HS256","typ":"JWT"} in base64url, the one header that we write and accept. It leaves
+	// no room for another algorithm, a key that the sender chose, or a "crit" (RFC 8725, section 3.1).
+	header = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
+)
+
+// InvalidError says why a token is not one of ours. Reason completes "The token was refused: …" and is safe
+// to show.
+type InvalidError struct{ Reason string }
+
+func (e *InvalidError) Error() string { return e.Reason }
+
+func invalid(format string, args ...any) error { return &InvalidError{fmt.Sprintf(format, args...)} }
+
+// ExpiredError says that a token of ours expired, and how long ago.
+type ExpiredError struct{ Ago time.Duration }
+
+func (e *ExpiredError) Error() string { return fmt.Sprintf("it expired %v ago", e.Ago) }
+
+// Claims are what an access token says (RFC 7519, section 4).
+type Claims struct {
+	Identity  int64  `json:"identity"` // user id; the tutorial's claim
+	Subject   string `json:"sub"`      // the same as a string
+	SessionID string `json:"sid"`
+	Issuer    string `json:"iss"`
+	Audience  string `json:"aud"`
+	IssuedAt  int64  `json:"iat"` // seconds since 1970 UTC, as the two below
+	NotBefore int64  `json:"nbf"`
+	ExpiresAt int64  `json:"exp"`
+}
+
+// Access is an access token of the right shape and header. Nothing in it is proven before SignedBy.
+type Access struct {
+	signed  string // header.payload
+	payload []byte
+	sum     []byte
+}
+
+// ParseAccess accepts exactly the texts that this service could have written (RFC 7515, section 7.1; RFC
+// 8725bis, section 3.14). Each token has one text, so no altered copy of a token passes as another. The error
+// is *InvalidError.
+func ParseAccess(text string) (Access, error) {
+	if len(text) > maxLength {
+		return Access{}, invalid("it has more than %d characters", maxLength)
+	}
+	parts := strings.Split(text, ".")
+	if len(parts) != 3 {
+		return Access{}, invalid("it does not have the three parts of a JSON Web Token")
+	}
+	if parts[0] != header {
+		return Access{}, invalid("its header is not the one that this service writes")
+	}
+	payload, payloadErr := decodeSegment(parts[1])
+	sum, sumErr := decodeSegment(parts[2])
+	if payloadErr != nil || sumErr != nil {
+		return Access{}, invalid("it is not in the base64url form of RFC 7515")
+	}
+	return Access{signed: text[:len(parts[0])+1+len(parts[1])], payload: payload, sum: sum}, nil
+}
+
+// decodeSegment compares with the canonical text, because the decoder skips line ends and ignores stray bits.
+func decodeSegment(segment string) ([]byte, error) {
+	raw, err := base64.RawURLEncoding.DecodeString(segment)
+	if err != nil {
+		return nil, err
+	}
+	if base64.RawURLEncoding.EncodeToString(raw) != segment {
+		return nil, errors.New("not canonical")
+	}
+	return raw, nil
+}
+
+// SignedBy returns an *InvalidError unless a key of the ring signed the token.
+func (a Access) SignedBy(ring KeyRing) error {
+	if !ring.signed(a.signed, a.sum) {
+		return invalid("its signature is not ours, or its key was retired")
+	}
+	return nil
+}
+
+// Claims reads the payload strictly: it rejects duplicate members, text after the object and wrong types. The
+// error wraps an *InvalidError.
+func (a Access) Claims() (Claims, error) {
+	var c Claims
+	if err := json.Unmarshal(a.payload, &c); err != nil {
+		return Claims{}, fmt.Errorf("%w: %w", invalid("its claims are not the ones that this service writes"), err)
+	}
+	return c, nil
+}
+
+// Verify returns the claims of an access token that a key of the ring signed for this issuer and audience. It
+// parses the token and computes its HMAC once. The times change, so the caller checks them with CheckTimes.
+// The error wraps an *InvalidError.
+func (r KeyRing) Verify(text, issuer, audience string) (Claims, error) {
+	access, err := ParseAccess(text)
+	if err != nil {
+		return Claims{}, err
+	}
+	if err := access.SignedBy(r); err != nil {
+		return Claims{}, err
+	}
+	claims, err := access.Claims()
+	if err != nil {
+		return Claims{}, err
+	}
+	return claims, claims.Check(issuer, audience)
+}
+
+// Check applies the rules that do not depend on the time. A missing claim is a wrong one. The error is
+// *InvalidError.
+func (c *Claims) Check(issuer, audience string) error {
+	switch {
+	case c.Issuer != issuer:
+		return invalid("another service issued it")
+	case c.Audience != audience:
+		return invalid("it is meant for another service")
+	case !c.NamesUser():
+		return invalid("it does not name a user and a session")
+	case c.ExpiresAt == 0 || c.NotBefore == 0 || c.IssuedAt == 0:
+		return invalid("it does not say when it was issued and when it expires")
+	}
+	return nil
+}
+
+// NamesUser reports whether the claims name a session and a user, who is the same in both of their claims.
+func (c *Claims) NamesUser() bool {
+	return c.Identity > 0 && c.Subject == strconv.FormatInt(c.Identity, 10) && c.SessionID != ""
+}
+
+// CheckTimes applies the rules that depend on the time. The error is *ExpiredError or *InvalidError.
+func (c *Claims) CheckTimes(now time.Time) error {
+	switch {
+	case now.Unix() >= c.ExpiresAt:
+		return &ExpiredError{time.Duration(now.Unix()-c.ExpiresAt) * time.Second}
+	case now.Unix() < c.NotBefore, now.Add(Leeway).Unix() < c.IssuedAt:
+		return invalid("it is not valid yet: the clocks of the servers differ")
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package security
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"regexp"
+
+	"sherpa/models"
+	"sherpa/security/password"
+)
+
+// CreateUser stores a new user whose name, password and roles follow the rules. The error is
+// models.ErrUsernameTaken, or says which rule is broken.
+func (s *Service) CreateUser(ctx context.Context, username, given string, roles []string) (models.User, error) {
+	name, err := NormalizeUsername(username)
+	if err != nil {
+		return models.User{}, err
+	}
+	if err := checkRoles(roles); err != nil {
+		return models.User{}, err
+	}
+	if err := s.Policy.Check(name, given); err != nil {
+		return models.User{}, err
+	}
+	return s.storeUser(ctx, name, given, roles)
+}
+
+// storeUser trusts its arguments: CreateUser has checked them, or they are our own.
+func (s *Service) storeUser(ctx context.Context, name, given string, roles []string) (models.User, error) {
+	hash, err := s.Hasher.Hash(ctx, given)
+	if err != nil {
+		return models.User{}, hashError(err)
+	}
+	now := s.Now()
+	return s.Store.CreateUser(ctx, models.User{
+		Username: name, PasswordHash: hash, Roles: roles, CreatedAt: now, PasswordChangedAt: now,
+	})
+}
+
+// FindUser returns the user with this name in any spelling, or models.ErrNotFound.
+func (s *Service) FindUser(ctx context.Context, username string) (models.User, error) {
+	name, err := NormalizeUsername(username)
+	if err != nil { // nobody has a name that nobody can have
+		return models.User{}, fmt.Errorf("%w: %w", models.ErrNotFound, err)
+	}
+	return s.Store.UserByName(ctx, name)
+}
+
+// Users yields all users in the order of their names. An error ends the sequence.
+func (s *Service) Users(ctx context.Context) iter.Seq2[models.User, error] { return s.Store.Users(ctx) }
+
+// SetPassword gives a user a new password on behalf of an operator, and ends all sessions of the user. The
+// error is models.ErrNotFound or *password.RejectedError.
+func (s *Service) SetPassword(ctx context.Context, userID int64, next string) error {
+	user, err := s.Store.UserByID(ctx, userID)
+	if err != nil {
+		return err
+	}
+	return s.setPassword(ctx, user, next, "")
+}
+
+// ChangePassword sets the principal's own password, and ends the principal's other sessions. It asks for the
+// current password, and its failures count as failed logins: a stolen token must not become a stolen account.
+// The error is *Error with code wrong_password, throttled or overloaded, or *password.RejectedError.
+func (s *Service) ChangePassword(ctx context.Context, p Principal, client Client, current, next string) error {
+	user, err := s.authenticateThrottled(ctx, Credentials{p.Username, current}, client)
+	if HasCode(err, InvalidCredentials) {
+		return &Error{Code: WrongPassword, Err: err}
+	}
+	if err != nil {
+		return err
+	}
+	if current == next {
+		return &password.RejectedError{Reason: "the new password is the current one"}
+	}
+	return s.setPassword(ctx, user, next, p.SessionID)
+}
+
+// setPassword ends all sessions of the user except one ("" for no exception).
+func (s *Service) setPassword(ctx context.Context, user models.User, next, except string) error {
+	if err := s.Policy.Check(user.Username, next); err != nil {
+		return err
+	}
+	hash, err := s.Hasher.Hash(ctx, next)
+	if err != nil {
+		return hashError(err)
+	}
+	ended, err := s.Store.SetPassword(ctx, user.ID, hash, except, s.Now())
+	if err != nil {
+		return fmt.Errorf("set password: %w", err)
+	}
+	s.cache.evict(ended...)
+	return nil
+}
+
+// DisableUser stops a user from logging in, and ends the sessions of the user. The error is
+// models.ErrNotFound.
+func (s *Service) DisableUser(ctx context.Context, userID int64) error {
+	ended, err := s.Store.DisableUser(ctx, userID, s.Now())
+	s.cache.evict(ended...)
+	return err
+}
+
+// EnableUser lets a disabled user log in again. The error is models.ErrNotFound.
+func (s *Service) EnableUser(ctx context.Context, userID int64) error {
+	return s.Store.EnableUser(ctx, userID)
+}
+
+// DeleteUser deletes a user and the sessions of the user. The error is models.ErrNotFound.
+func (s *Service) DeleteUser(ctx context.Context, userID int64) error {
+	ended, err := s.Store.DeleteUser(ctx, userID, s.Now())
+	s.cache.evict(ended...)
+	return err
+}
+
+const maxRoles = 16
+
+func checkRoles(roles []string) error {
+	if len(roles) > maxRoles {
+		return fmt.Errorf("a user has at most %d roles", maxRoles)
+	}
+	for _, role := range roles {
+		if !isRole(role) {
+			return fmt.Errorf("role %q: a role is a lower-case letter and up to 31 letters, digits, - or _", role)
+		}
+	}
+	return nil
+}
+
+func isRole(name string) bool {
+	ok, err := regexp.MatchString(`^[a-z][a-z0-9_-]{0,31}$`, name)
+	return ok && err == nil
+}
+
+// The tutorial's user, for following along on one's own machine.
+const (
+	DemoUsername = "sherpa"
+	DemoPassword = "everest"
+)
+
+// AdminUsername and AdminRole are those of the administrator that an empty database gets.
+const (
+	AdminUsername = "admin"
+	AdminRole     = "admin"
+)
+
+// ErrDemoUser says that the demo user, whose password everybody knows, could log in where strangers can reach
+// it.
+var ErrDemoUser = errors.New("the demo user exists, and everybody knows its password")
