@@ -125,7 +125,7 @@ func TestLoginTellsNothing(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	disabled := s.addUser("disabled", "was a good password")
-	if err := s.store.DisableUser(t.Context(), disabled.ID, s.clock.Now()); err != nil {
+	if _, err := s.store.DisableUser(t.Context(), disabled.ID, s.clock.Now()); err != nil {
 		t.Fatal(err)
 	}
 	answers := map[string]answer{}

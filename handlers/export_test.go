@@ -22,7 +22,7 @@ func NewWith(config Config, more ...TestRoute) (*gin.Engine, error) {
 				group = open
 			}
 			if r.Role != "" {
-				group = group.Group("/", a.gate.RequireRole(r.Role))
+				group = a.role(r.Role)
 			}
 			a.resource(group, r.Path, r.Resource)
 		}
@@ -37,6 +37,3 @@ func Codes() []string {
 	}
 	return all
 }
-
-// RawRefusal exposes rawRefusal.
-func RawRefusal(p []byte) (int, bool) { return rawRefusal(p) }

@@ -100,7 +100,7 @@ func (s *server) tokensOfEveryKind(columns []string) map[string]string {
 	s.clock.add(10 * time.Second) // for the throttle
 	gone := s.addUser("gone", "was here once")
 	tokens := map[string]string{"none": "", "rubbish": "a.b.c", "ended": s.login("gone", "was here once")}
-	if err := s.store.DeleteUser(s.t.Context(), gone.ID, s.clock.Now()); err != nil {
+	if _, err := s.store.DeleteUser(s.t.Context(), gone.ID, s.clock.Now()); err != nil {
 		s.t.Fatal(err)
 	}
 	tokens["user"], tokens["admin"] = s.login(username, password), s.login("ada", "an analytical engine")

@@ -15,13 +15,13 @@ func TestWarmRequestsNeedNoDatabase(t *testing.T) {
 	s := newServer(t)
 	mine := s.open()
 	s.mountain(mine.AccessToken)
-	before := s.service.Stats()
+	before := s.service.CacheStats()
 	for range 100 {
 		if a := s.mountain(mine.AccessToken); a.status != 200 {
 			t.Fatalf("%d %s", a.status, a.body)
 		}
 	}
-	after := s.service.Stats()
+	after := s.service.CacheStats()
 	if after.Loads != before.Loads || after.Hits != before.Hits+100 || after.Tokens != 1 || after.Sessions != 1 {
 		t.Errorf("before %+v, after %+v", before, after)
 	}
@@ -32,14 +32,20 @@ func TestRevocationReachesAnotherReplica(t *testing.T) {
 	end := map[string]func(*server, tokens) error{
 		"logout": func(s *server, mine tokens) error { s.logout("access token", "", mine); return nil },
 		"disable": func(s *server, _ tokens) error {
-			return s.store.DisableUser(t.Context(), s.user.ID, s.clock.Now())
+			_, err := s.store.DisableUser(t.Context(), s.user.ID, s.clock.Now())
+			return err
 		},
-		"delete": func(s *server, _ tokens) error { return s.store.DeleteUser(t.Context(), s.user.ID, s.clock.Now()) },
+		"delete": func(s *server, _ tokens) error {
+			_, err := s.store.DeleteUser(t.Context(), s.user.ID, s.clock.Now())
+			return err
+		},
 		"clock behind": func(s *server, _ tokens) error {
-			return s.store.DisableUser(t.Context(), s.user.ID, s.clock.Now().Add(-20*time.Second))
+			_, err := s.store.DisableUser(t.Context(), s.user.ID, s.clock.Now().Add(-20*time.Second))
+			return err
 		},
 		"clock ahead": func(s *server, _ tokens) error {
-			return s.store.DisableUser(t.Context(), s.user.ID, s.clock.Now().Add(20*time.Second))
+			_, err := s.store.DisableUser(t.Context(), s.user.ID, s.clock.Now().Add(20*time.Second))
+			return err
 		},
 	}
 	for name, f := range end {
@@ -96,7 +102,7 @@ func TestAfterAnOutageNothingStaleIsBelieved(t *testing.T) {
 	s := newServer(t)
 	mine := s.open()
 	s.mountain(mine.AccessToken)
-	if err := s.store.DisableUser(t.Context(), s.user.ID, s.clock.Now()); err != nil {
+	if _, err := s.store.DisableUser(t.Context(), s.user.ID, s.clock.Now()); err != nil {
 		t.Fatal(err)
 	}
 	s.execute(`DELETE FROM revocations`)
@@ -115,11 +121,11 @@ func TestLatePollIsMadeUpFor(t *testing.T) {
 		replica.mountain(mine.AccessToken)
 		s.logout("access token", "", mine)
 		s.clock.add(late)
-		loads := replica.service.Stats().Loads
+		loads := replica.service.CacheStats().Loads
 		if a := replica.mountain(mine.AccessToken); a.status != status {
 			t.Errorf("%v late: %d, want %d", late, a.status, status)
 		}
-		if status == 200 && replica.service.Stats().Loads != loads {
+		if status == 200 && replica.service.CacheStats().Loads != loads {
 			t.Errorf("%v late: it asked the database all the same", late)
 		}
 	}
@@ -169,7 +175,7 @@ func TestNewsThatComeLate(t *testing.T) {
 // endLate ends all sessions as a transaction does that commits so long after it stamped its news.
 func endLate(t *testing.T, s *server, stampedAgo time.Duration) {
 	t.Helper()
-	if err := s.store.DisableUser(t.Context(), s.user.ID, s.clock.Now()); err != nil {
+	if _, err := s.store.DisableUser(t.Context(), s.user.ID, s.clock.Now()); err != nil {
 		t.Fatal(err)
 	}
 	s.execute(`UPDATE revocations SET revoked_at = revoked_at - $1`, stampedAgo.Milliseconds())
@@ -183,7 +189,7 @@ func TestServiceThatNeverPolledRemembersNothing(t *testing.T) {
 	for range 3 {
 		s.mountain(mine.AccessToken)
 	}
-	if stats := s.service.Stats(); stats.Hits != 0 || stats.Loads != 3 {
+	if stats := s.service.CacheStats(); stats.Hits != 0 || stats.Loads != 3 {
 		t.Errorf("%+v", stats)
 	}
 }
@@ -199,12 +205,12 @@ func TestMemoryIsBounded(t *testing.T) {
 		}
 	}
 	for range 100 {
-		if s.service.Stats().Tokens <= 1000 {
+		if s.service.CacheStats().Tokens <= 1000 {
 			return
 		}
 		time.Sleep(10 * time.Millisecond) // the cache evicts in the background
 	}
-	t.Errorf("%d tokens in memory", s.service.Stats().Tokens)
+	t.Errorf("%d tokens in the cache", s.service.CacheStats().Tokens)
 }
 
 // TestFullDatabase: what must be written is refused, what is known goes on, and all is well again without a restart.

@@ -24,6 +24,8 @@ import (
 	"sherpa/internal/testlog"
 	"sherpa/models"
 	"sherpa/security"
+	hashing "sherpa/security/password"
+	"sherpa/security/token"
 )
 
 const (
@@ -79,7 +81,7 @@ func testDatabase(t testing.TB) string {
 	return "sqlite:" + filepath.Join(t.TempDir(), "sherpa.db")
 }
 
-func cheapHash() security.HashParams { return security.HashParams{MemoryKiB: 64, Time: 1, Threads: 1} }
+func cheapHash() hashing.Params { return hashing.Params{MemoryKiB: 64, Time: 1, Threads: 1} }
 
 func newServer(t testing.TB, change ...func(*handlers.Config)) *server {
 	t.Helper()
@@ -95,15 +97,15 @@ func newServerWith(t testing.TB, more []handlers.TestRoute, change ...func(*hand
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	keys, err := security.ParseKeyRing(signingKey + "," + retiredKey)
+	keys, err := token.ParseKeyRing(signingKey + "," + retiredKey)
 	if err != nil {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s.store = store
 	s.service, err = security.NewService(security.Parts{
-		Store: store, Hasher: security.NewHasher(cheapHash(), 2), Keys: keys, Logger: logger, Now: s.clock.Now,
-		Policy: security.PasswordPolicy{MinLength: 15},
+		Store: store, Hasher: hashing.NewHasher(cheapHash(), 2), Keys: keys, Logger: logger, Now: s.clock.Now,
+		Policy: hashing.Policy{MinLength: 15},
 		Settings: security.Settings{
 			Issuer: "sherpa", Audience: "sherpa", AccessTTL: 5 * time.Minute,
 			SessionIdle: 7 * 24 * time.Hour, SessionAge: 30 * 24 * time.Hour, CacheSize: 1000,
@@ -113,13 +115,18 @@ func newServerWith(t testing.TB, more []handlers.TestRoute, change ...func(*hand
 		t.Fatal(err)
 	}
 	s.poll()
-	config := handlers.Config{Security: s.service, AccessLog: true}
+	config := s.config(s.service)
 	for _, f := range change {
 		f(&config)
 	}
 	s.user = s.addUser(username, password)
 	s.serve(config, more)
 	return s
+}
+
+// config is that of a server with this service.
+func (s *server) config(service *security.Service) handlers.Config {
+	return handlers.Config{Service: service, Store: s.store, Now: s.clock.Now, Logger: service.Logger, AccessLog: true}
 }
 
 func (s *server) serve(config handlers.Config, more []handlers.TestRoute) {
@@ -133,7 +140,7 @@ func (s *server) serve(config handlers.Config, more []handlers.TestRoute) {
 		s.t.Fatal(err)
 	}
 	srv := handlers.NewServer(router, s.service.Logger)
-	go func() { _ = srv.Serve(handlers.Listen(listener)) }()
+	go func() { _ = srv.Serve(listener) }()
 	s.t.Cleanup(func() { _ = srv.Close() })
 	s.router = router
 	s.url = "http://" + listener.Addr().String()
@@ -142,7 +149,7 @@ func (s *server) serve(config handlers.Config, more []handlers.TestRoute) {
 // newServerOn starts another replica on the database of s, with these keys.
 func newServerOn(t testing.TB, s *server, keys string) *server {
 	t.Helper()
-	ring, err := security.ParseKeyRing(keys)
+	ring, err := token.ParseKeyRing(keys)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +160,7 @@ func newServerOn(t testing.TB, s *server, keys string) *server {
 		t.Fatal(err)
 	}
 	replica.poll()
-	replica.serve(handlers.Config{Security: replica.service, AccessLog: true}, nil)
+	replica.serve(s.config(replica.service), nil)
 	return replica
 }
 

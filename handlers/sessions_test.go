@@ -33,7 +33,7 @@ func (s *server) open() tokens {
 // wantEnded checks that an answer says why the session ended.
 func (a answer) wantEnded(t *testing.T, reason string) {
 	t.Helper()
-	if p := a.problem(t); a.status != 401 || p.Code != "session_ended" || p.Reason != reason {
+	if p := a.problem(t); a.status != 401 || p.Code != "session_ended" || string(p.Reason) != reason {
 		t.Errorf("got %d %s, want session_ended for the reason %q", a.status, a.body, reason)
 	}
 }
@@ -359,7 +359,7 @@ func TestRefreshAtAReplicaThatBeganAway(t *testing.T) {
 	for behind, ended := range map[time.Duration]bool{9 * time.Second: false, 11 * time.Second: true} {
 		s, first, second := newRefreshed(t, time.Hour)
 		replica := newServerOn(t, s, signingKey)
-		replica.service.BeganAway()
+		replica.service.StartedDuringOutage()
 		replica.poll()
 		s.clock.add(behind)
 		a := replica.refresh(first.RefreshToken)
@@ -673,7 +673,7 @@ func TestPasswordChange(t *testing.T) {
 		{"wrong current", "wrong", "a password of its own", 403, "wrong_password", "current password is wrong"},
 		{"too short", password, "short", 400, "invalid_request", "at least 15"},
 		{"common", password, "passwordpassword", 400, "invalid_request", "most used"},
-		{"the same", password, password, 400, "invalid_request", "at least 15"},
+		{"the same", password, password, 400, "invalid_request", "is the current one"},
 	}
 	for _, tt := range tests {
 		a := change(passwords(tt.current, tt.next))

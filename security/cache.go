@@ -3,6 +3,7 @@ package security
 import (
 	"crypto/sha256"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -18,6 +19,8 @@ const liveTTL = 5 * time.Minute
 type cache struct {
 	tokens   *otter.Cache[tokenSum, *token.Claims]
 	sessions *otter.Cache[string, *liveSession]
+	hits     atomic.Int64 // requests that needed no database
+	loads    atomic.Int64 // sessions read from the database
 }
 
 // tokenSum is the SHA-256 of a whole token, so that the cache holds no credential.
@@ -69,3 +72,18 @@ func (c *cache) evict(sessionIDs ...string) {
 }
 
 func (c *cache) evictAllSessions() { c.sessions.InvalidateAll() }
+
+// CacheStats are counts since the start.
+type CacheStats struct {
+	Tokens   int   // verified tokens in the cache
+	Sessions int   // live sessions in the cache
+	Hits     int64 // requests that needed no database
+	Loads    int64 // sessions read from the database
+}
+
+func (c *cache) stats() CacheStats {
+	return CacheStats{
+		Tokens: c.tokens.EstimatedSize(), Sessions: c.sessions.EstimatedSize(),
+		Hits: c.hits.Load(), Loads: c.loads.Load(),
+	}
+}

@@ -75,6 +75,7 @@ func (s *Service) liveSession(ctx context.Context, id string, now time.Time) (*l
 	}
 	live, ok := s.cache.sessions.GetIfPresent(id)
 	if ok && now.UnixMilli() < live.endsAt {
+		s.cache.hits.Add(1)
 		return live, nil
 	}
 	if ok {
@@ -85,6 +86,7 @@ func (s *Service) liveSession(ctx context.Context, id string, now time.Time) (*l
 
 // loadSession reads the session. Only a live one is returned without an error, so only that is cached.
 func (s *Service) loadSession(ctx context.Context, id string) (*liveSession, error) {
+	s.cache.loads.Add(1)
 	session, user, err := s.Store.SessionWithUser(ctx, id)
 	if errors.Is(err, models.ErrNotFound) {
 		return nil, sessionEnded("")

@@ -129,5 +129,8 @@ func NewService(parts Parts) (*Service, error) {
 	return &Service{Parts: parts, cache: cache, feed: newFeed(parts.Store, cache, parts.Now)}, nil
 }
 
+// CacheStats returns how well the cache works.
+func (s *Service) CacheStats() CacheStats { return s.cache.stats() }
+
 // newID returns 130 bits of randomness as 26 letters and digits.
 func newID() string { return rand.Text() }
