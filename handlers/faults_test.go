@@ -140,7 +140,7 @@ func TestResourceThatWouldNotBeServedIsRefused(t *testing.T) {
 		"wrong signature":  {wrongSignature{}, "Get must be a method"},
 		"pointer receiver": {pointerReceiver{}, "Post must be a method"},
 		"nothing":          {nil, "route /x"},
-		"own HEAD":         {ownHead{}, "come by themselves"},
+		"own HEAD":         {ownHead{}, "need no method"},
 	} {
 		config := s.config(s.service)
 		_, err := handlers.NewWith(config, handlers.TestRoute{Path: "/x", Resource: tt.resource})

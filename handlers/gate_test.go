@@ -17,8 +17,8 @@ import (
 )
 
 // The tests of this file pin the traps of gin-jwt v2.10.3 and golang-jwt v4: each fails when what guards
-// against it is removed. Some have two guards (the algorithm: our look at the header and WithValidMethods; DisabledAbort:
-// gin-jwt and the renderer both abort), and then fail when both are.
+// against it is removed. Some have two guards (the algorithm: our look at the header and WithValidMethods;
+// DisabledAbort: gin-jwt and the renderer both abort), and then fail when both are.
 
 func TestWrongPasswordGetsNoToken(t *testing.T) { // gin-jwt mints a token for (nil, nil)
 	t.Parallel()
@@ -298,7 +298,8 @@ func decoded(t *testing.T, segment string) string {
 	return string(text)
 }
 
-// strayBits changes the two bits of the last character that no byte needs: lenient decoders see the same signature.
+// strayBits changes the two bits of the last character that no byte needs: lenient decoders see the same
+// signature.
 func strayBits(token string) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	i := strings.IndexByte(alphabet, token[len(token)-1])

@@ -32,10 +32,14 @@ func (l Login) Post(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := Check(Text("username", request.Username, 0, maxBody), Text("password", request.Password, 0, maxBody)); err != nil {
+	err = Check(
+		Text("username", request.Username, 0, maxBody),
+		Text("password", request.Password, 0, maxBody))
+	if err != nil {
 		return err
 	}
-	tokens, err := l.Gate.LogIn(c, security.Credentials{Username: *request.Username, Password: *request.Password})
+	given := security.Credentials{Username: *request.Username, Password: *request.Password}
+	tokens, err := l.Gate.LogIn(c, given)
 	if err != nil {
 		return err
 	}
@@ -46,7 +50,10 @@ func (l Login) Post(c *gin.Context) error {
 // writeTokens answers a login or a refresh (RFC 6749, section 5.1).
 func writeTokens(c *gin.Context, tokens security.Tokens) {
 	c.JSON(http.StatusOK, tokenResponse{
-		AccessToken: tokens.AccessToken, TokenType: security.SchemeBearer, ExpiresIn: int(tokens.ExpiresIn.Seconds()),
-		RefreshToken: tokens.RefreshToken, RefreshExpiresIn: int(tokens.RefreshExpiresIn.Seconds()),
+		AccessToken:      tokens.AccessToken,
+		TokenType:        security.SchemeBearer,
+		ExpiresIn:        int(tokens.ExpiresIn.Seconds()),
+		RefreshToken:     tokens.RefreshToken,
+		RefreshExpiresIn: int(tokens.RefreshExpiresIn.Seconds()),
 	})
 }

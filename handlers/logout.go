@@ -10,15 +10,15 @@ import (
 	"sherpa/security"
 )
 
-// Logout ends sessions. Its route is open: a client whose access token has expired must be able to log out with its
-// refresh token.
+// Logout ends sessions. Its route is open: a client whose access token has expired must be able to log out
+// with its refresh token.
 type Logout struct {
 	Gate    *security.Gate
 	Service *security.Service
 }
 
-// Post ends the session of the refresh token in the body, or else of the access token in the header. The query parameter
-// scope names others: local, others or all.
+// Post ends the session of the refresh token in the body, or else of the access token in the header. The
+// query parameter scope names others: local, others or all.
 func (l Logout) Post(c *gin.Context) error {
 	scope, err := readScope(c)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestCredentialsByRoute says for every registered route what each kind of credential gets. A route that is missing
-// here, or that is here and no longer registered, fails.
+// TestCredentialsByRoute says for every registered route what each kind of credential gets. A route that is
+// missing here, or that is here and no longer registered, fails.
 func TestCredentialsByRoute(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

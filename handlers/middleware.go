@@ -20,8 +20,8 @@ const headerRequestID = "X-Request-Id" // in the form that a header map has
 // goodRequestID is what a proxy may name a request; anything else could forge a line in a log.
 var goodRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{8,64}$`)
 
-// observe names the request and, when it is over, writes one line about it. The line has the route and not the path,
-// which may hold what nobody should read.
+// observe gives the request an id and logs one line at its end. The line has the route, not the path: a path
+// may hold what nobody should read.
 func observe(logger *slog.Logger, accessLog bool) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		id := c.GetHeader(headerRequestID)
@@ -31,7 +31,8 @@ func observe(logger *slog.Logger, accessLog bool) gin.HandlerFunc {
 		c.Writer.Header()[headerRequestID] = []string{id}
 		if accessLog && logger.Enabled(c.Request.Context(), slog.LevelInfo) {
 			start := time.Now()
-			defer func() { logRequest(c, logger, id, time.Since(start)) }() // deferred: an aborted answer is logged too
+			// Deferred: an aborted answer is logged too.
+			defer func() { logRequest(c, logger, id, time.Since(start)) }()
 		}
 		c.Next()
 	}
@@ -63,7 +64,7 @@ func logRequest(c *gin.Context, logger *slog.Logger, id string, took time.Durati
 		slog.String("client", c.ClientIP()),
 		slog.String("request_id", id),
 		user)
-	_ = logger.Handler().Handle(c.Request.Context(), record) // as Logger.Log does: there is nowhere to report to
+	_ = logger.Handler().Handle(c.Request.Context(), record) // like Logger.Log: an error has no reader
 }
 
 // requestLevel: a proxy asks several times a second whether all is well, and nobody wants to read that it is.
@@ -94,8 +95,8 @@ func (a *router) recover(c *gin.Context) {
 	c.Next()
 }
 
-// secureHeaders sets what every response has. Nothing that this service says may be kept by a cache. The values are
-// shared by all responses, which is safe: a header is changed by giving it another slice.
+// secureHeaders sets what every response has. Nothing that this service says may be kept by a cache. The
+// values are shared by all responses, which is safe: a header is changed by giving it another slice.
 func secureHeaders() gin.HandlerFunc {
 	nosniff, noStore := []string{"nosniff"}, []string{"no-store"}
 	return func(c *gin.Context) {
@@ -110,5 +111,6 @@ func methodRefused(method, allow string) error {
 	if len(method) > longest {
 		method = method[:longest]
 	}
-	return &Error{Code: methodNotAllowed, Detail: fmt.Sprintf("The resource at this path does not have the method %s. It has %s.", method, allow)}
+	detail := fmt.Sprintf("The resource at this path does not have the method %s. It has %s.", method, allow)
+	return &Error{Code: methodNotAllowed, Detail: detail}
 }

@@ -17,21 +17,22 @@ const (
 	maxPage     = 100
 )
 
-// ReadPage reads the query parameters of a list: limit, from 1 to 100, and after, the cursor that WritePage gave as
-// next. Key is the type of the column that the list is sorted by.
+// ReadPage reads the query parameters of a list: limit, from 1 to 100, and after, the cursor that WritePage
+// gave as next. Key is the type of the column that the list is sorted by.
 func ReadPage[Key string | int64](c *gin.Context) (models.Page[Key], error) {
 	page := models.Page[Key]{Limit: defaultPage}
 	if text, ok := c.GetQuery("limit"); ok {
 		limit, err := strconv.Atoi(text)
 		if err != nil || limit < 1 || limit > maxPage {
-			return page, InvalidRequest(fmt.Sprintf("The query parameter `limit` is a number from 1 to %d.", maxPage))
+			detail := fmt.Sprintf("The query parameter `limit` is a number from 1 to %d.", maxPage)
+			return page, InvalidRequest(detail)
 		}
 		page.Limit = limit
 	}
 	if cursor, ok := c.GetQuery("after"); ok {
 		raw, err := base64.RawURLEncoding.DecodeString(cursor)
 		if err != nil || json.Unmarshal(raw, &page.After) != nil {
-			return page, InvalidRequest("The query parameter `after` is not a cursor: send `next` of the page before.")
+			return page, InvalidRequest("The query parameter `after` is no cursor: send `next` of a page.")
 		}
 	}
 	return page, nil
@@ -42,8 +43,8 @@ type pageResponse[View any] struct {
 	Next  string `json:"next,omitempty"` // absent on the last page
 }
 
-// WritePage answers with the rows of a page, as view shows them. The store reads one row more than the page holds: it
-// only tells that there is a next page.
+// WritePage answers with the rows of a page, as view shows them. The store reads one row more than the page
+// holds: it only tells that there is a next page.
 func WritePage[Key string | int64, Row, View any](
 	c *gin.Context, page models.Page[Key], rows []Row, key func(Row) Key, view func(Row) View,
 ) error {

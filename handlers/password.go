@@ -26,7 +26,9 @@ func (p Password) Put(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	err = Check(Text("current_password", request.Current, 0, maxBody), Text("new_password", request.New, 0, maxBody))
+	err = Check(
+		Text("current_password", request.Current, 0, maxBody),
+		Text("new_password", request.New, 0, maxBody))
 	if err != nil {
 		return err
 	}

@@ -102,10 +102,12 @@ func (r *renderer) translate(err error) *Error {
 		return ours
 	case errors.As(err, &theirs) && r.catalogue.has(theirs.Code):
 		return r.catalogue.describe(theirs)
-	case errors.Is(err, models.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, models.ErrUnavailable),
+		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &Error{
 			Code: unavailable, RetryAfter: 2 * time.Second,
-			Detail: "The service cannot reach its data at this moment. Send the request again after the time in Retry-After.",
+			Detail: "The service cannot reach its data at this moment. " +
+				"Send the request again after the time in Retry-After.",
 		}
 	case errors.Is(err, models.ErrNotFound):
 		return NotFound("There is nothing of this name.")
@@ -135,8 +137,9 @@ func (r *renderer) log(c *gin.Context, status int, code security.Code, err error
 		slog.Any("error", err))
 }
 
-// setChallenge tells how to authenticate: one header line for each scheme, the better known first (RFC 9110, section
-// 11.6.1). The error is in the line of the scheme that was used, and absent when no token came (RFC 6750, section 3.1).
+// setChallenge tells how to authenticate: one header line for each scheme, the better known first (RFC 9110,
+// section 11.6.1). The error is in the line of the scheme that was used, and absent when no token came (RFC
+// 6750, section 3.1).
 func setChallenge(c *gin.Context, code security.Code, status int) {
 	reason := challengeError(code)
 	if status != http.StatusUnauthorized && reason == "" {

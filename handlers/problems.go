@@ -39,71 +39,75 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 		{
 			Code: invalidRequest, Status: http.StatusBadRequest,
 			Title: "The request is not valid",
-			Meaning: "The body or the path is not what this resource takes: broken JSON, a member that is " +
-				"missing, unknown, repeated or of the wrong type.",
-			Remedy: "Read `detail`, and `errors` where it is present: each entry points at one member of the " +
-				"body. Correct it and send the request again.",
+			Meaning: "The body or the path is not what this resource takes: broken JSON, a member that " +
+				"is missing, unknown, repeated or of the wrong type.",
+			Remedy: "Read `detail`, and `errors` where it is present: each entry points at one member " +
+				"of the body. Correct it and send the request again.",
 		},
 		{
 			Code: security.InvalidAuthorization, Status: http.StatusBadRequest,
 			Title:  "The Authorization header is ambiguous",
 			Detail: "Send one Authorization header; there were several.",
-			Meaning: "The request has more than one Authorization header, and programs on its way may each " +
-				"believe another one.",
+			Meaning: "The request has more than one Authorization header, and programs on its way may " +
+				"each believe another one.",
 			Remedy: "Send exactly one Authorization header.",
 		},
 		{
 			Code: security.InvalidCredentials, Status: http.StatusUnauthorized,
 			Title:  "The login was refused",
 			Detail: "The username or the password is wrong, or the user may not log in.",
-			Meaning: "The username or the password is wrong, or the user may not log in. The answer does not say " +
-				"which, so that nobody can probe for accounts.",
-			Remedy: "Check both and try again. An operator can set a new password with `sherpa user passwd NAME`.",
+			Meaning: "The username or the password is wrong, or the user may not log in. The answer does " +
+				"not say which, so that nobody can probe for accounts.",
+			Remedy: "Check both and try again. An operator can set a new password with `sherpa user " +
+				"passwd NAME`.",
 		},
 		{
 			Code: security.TokenMissing, Status: http.StatusUnauthorized,
 			Title:  "An access token is needed",
 			Detail: "{fact}. Send `Authorization: Bearer <token>`, with a token from POST /auth.",
-			Meaning: "The resource is protected, and the request carries no access token in a form that is known " +
-				"here.",
-			Remedy: "Log in with POST /auth and send `Authorization: Bearer <access_token>`. The tutorial's " +
-				"scheme `JWT` works as well.",
+			Meaning: "The resource is protected, and the request carries no access token in a form that " +
+				"is known here.",
+			Remedy: "Log in with POST /auth and send `Authorization: Bearer <access_token>`. The " +
+				"tutorial's scheme `JWT` works as well.",
 		},
 		{
 			Code: security.TokenInvalid, Status: http.StatusUnauthorized,
-			Title:  "The access token was refused",
-			Detail: "The token was refused: {fact}. Get a new one from POST /auth/refresh or POST /auth.",
-			Meaning: "The token was changed on its way, was made by another service or for another one, or was " +
-				"signed with a key that is no longer used.",
-			Remedy: "Copy the whole token, without quotes or line ends. If it is whole, log in again with POST " +
+			Title: "The access token was refused",
+			Detail: "The token was refused: {fact}. Get a new one from POST /auth/refresh or POST " +
 				"/auth.",
+			Meaning: "The token was changed on its way, was made by another service or for another one, " +
+				"or was signed with a key that is no longer used.",
+			Remedy: "Copy the whole token, without quotes or line ends. If it is whole, log in again " +
+				"with POST /auth.",
 		},
 		{
 			Code: security.TokenExpired, Status: http.StatusUnauthorized,
 			Title:   "The access token has expired",
 			Detail:  "The token expired {fact} ago. Get a new one from POST /auth/refresh or POST /auth.",
 			Meaning: "Access tokens live for a few minutes, so that a stolen one is soon worthless.",
-			Remedy: "Send the refresh token to POST /auth/refresh, or log in again. `expires_in` says how many " +
-				"seconds the new token lives.",
+			Remedy: "Send the refresh token to POST /auth/refresh, or log in again. `expires_in` says " +
+				"how many seconds the new token lives.",
 		},
 		{
 			Code: security.SessionEnded, Status: http.StatusUnauthorized,
 			Title:  "The session has ended",
 			Detail: "The session has ended: {reason}. Log in again with POST /auth.",
 			Meaning: "The token is genuine, but its session is over. `reason` says why: `logout`, " +
-				"`ended_by_user`, `ended_by_operator`, `password_change`, `user_disabled`, `refresh_reuse`, " +
-				"`idle`, `expired`, or none when the user or the session no longer exists.",
-			Remedy: "Log in again with POST /auth. If the reason is `refresh_reuse` and you did not send a " +
-				"refresh token twice, somebody else has a copy: change the password.",
+				"`ended_by_user`, `ended_by_operator`, `password_change`, `user_disabled`, " +
+				"`refresh_reuse`, `idle`, `expired`, or none when the user or the session no longer " +
+				"exists.",
+			Remedy: "Log in again with POST /auth. If the reason is `refresh_reuse` and you did not " +
+				"send a refresh token twice, somebody else has a copy: change the password.",
 		},
 		{
 			Code: security.RefreshInvalid, Status: http.StatusUnauthorized,
-			Title:  "The refresh token was refused",
-			Detail: "The refresh token was refused: it is not one of this service. Log in again with POST /auth.",
-			Meaning: "The text is not a refresh token of this service: it is cut off, changed, an access token, " +
-				"or made with a key that is no longer used.",
-			Remedy: "Send the refresh token of the latest login or refresh, whole. If it is, log in again with " +
+			Title: "The refresh token was refused",
+			Detail: "The refresh token was refused: it is not one of this service. Log in again with " +
 				"POST /auth.",
+			Meaning: "The text is not a refresh token of this service: it is cut off, changed, an access " +
+				"token, or made with a key that is no longer used.",
+			Remedy: "Send the refresh token of the latest login or refresh, whole. If it is, log in " +
+				"again with POST /auth.",
 		},
 		{
 			Code: security.WrongPassword, Status: http.StatusForbidden,
@@ -115,13 +119,13 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 		{
 			Code: security.Throttled, Status: http.StatusTooManyRequests,
 			Title: "Too many logins",
-			Detail: "Too many logins failed for this username, or too many came from this address. Wait {wait} " +
-				"and try again.",
-			Meaning: "Too many logins in a row failed for this username, or too many requests to log in came " +
-				"from this address. The wait doubles with each further failure, up to an hour, and is over " +
-				"after a success.",
-			Remedy: "Wait for as many seconds as `Retry-After` says. An address from which you have logged in " +
-				"before is not held up by what others do.",
+			Detail: "Too many logins failed for this username, or too many came from this address. Wait " +
+				"{wait} and try again.",
+			Meaning: "Too many logins in a row failed for this username, or too many requests to log in " +
+				"came from this address. The wait doubles with each further failure, up to an hour, " +
+				"and is over after a success.",
+			Remedy: "Wait for as many seconds as `Retry-After` says. An address from which you have " +
+				"logged in before is not held up by what others do.",
 		},
 		{
 			Code: security.Forbidden, Status: http.StatusForbidden,
@@ -164,29 +168,31 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 			Code: internalError, Status: http.StatusInternalServerError,
 			Title:   "Something went wrong on our side",
 			Meaning: "The service met a fault that it did not expect.",
-			Remedy: "Try again later. If it stays, give the operator the `request_id`: the log has the cause " +
-				"under it.",
+			Remedy: "Try again later. If it stays, give the operator the `request_id`: the log has the " +
+				"cause under it.",
 		},
 		{
 			Code: unavailable, Status: http.StatusServiceUnavailable,
-			Title:   "The service cannot answer at this moment",
-			Meaning: "The database does not answer, is full or is read-only. What cannot be checked is refused.",
-			Remedy: "Wait for as many seconds as `Retry-After` says and send the request again. A refresh or a " +
-				"logout may be sent twice without harm: whether the first took place is not always known.",
+			Title: "The service cannot answer at this moment",
+			Meaning: "The database does not answer, is full or is read-only. What cannot be checked is " +
+				"refused.",
+			Remedy: "Wait for as many seconds as `Retry-After` says and send the request again. A " +
+				"refresh or a logout may be sent twice without harm: whether the first took place " +
+				"is not always known.",
 		},
 		{
 			Code: stopping, Status: http.StatusServiceUnavailable,
 			Title: "This server is about to stop",
-			Meaning: "`/readyz` says so while the server goes on serving, so that a proxy sends new requests " +
-				"elsewhere.",
+			Meaning: "`/readyz` says so while the server goes on serving, so that a proxy sends new " +
+				"requests elsewhere.",
 			Remedy: "Use another replica, or wait until this one has started again.",
 		},
 		{
 			Code: security.Overloaded, Status: http.StatusServiceUnavailable,
 			Title:  "Too many logins at once",
 			Detail: "Too many logins are being checked at this moment. Try again in a second.",
-			Meaning: "Checking a password is slow on purpose, and only a few are checked at a time so that other " +
-				"requests stay quick.",
+			Meaning: "Checking a password is slow on purpose, and only a few are checked at a time so " +
+				"that other requests stay quick.",
 			Remedy: "Wait for as many seconds as `Retry-After` says and try again.",
 		},
 	}
@@ -199,7 +205,8 @@ func (c catalogue) has(code security.Code) bool {
 
 // describe puts an error of package security into words.
 func (c catalogue) describe(e *security.Error) *Error {
-	words := strings.NewReplacer("{fact}", e.Fact, "{reason}", security.DescribeEnd(e.Reason), "{wait}", e.RetryAfter.String())
+	words := strings.NewReplacer(
+		"{fact}", e.Fact, "{reason}", security.DescribeEnd(e.Reason), "{wait}", e.RetryAfter.String())
 	return &Error{
 		Code: e.Code, Detail: words.Replace(c[e.Code].Detail), Reason: e.Reason, RetryAfter: e.RetryAfter,
 	}
@@ -239,7 +246,8 @@ func (p Problems) Get(c *gin.Context) error {
 	if err := p.page.Execute(&page, kind); err != nil {
 		return fmt.Errorf("problem page: %w", err)
 	}
-	c.Header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+	const policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+	c.Header("Content-Security-Policy", policy)
 	c.Data(http.StatusOK, "text/html; charset=utf-8", page.Bytes())
 	return nil
 }

@@ -40,9 +40,9 @@ func PathID(c *gin.Context, name string) (int64, error) {
 	return id, nil
 }
 
-// ReadJSON reads the body, one JSON object of at most 64 KiB, into a T. Unlike Gin's ShouldBind it accepts only JSON, and
-// rejects unknown or duplicate members, different letter case and trailing data. No error repeats a value of the body,
-// which may be a password.
+// ReadJSON reads the body, one JSON object of at most 64 KiB, into a T. Unlike Gin's ShouldBind it accepts
+// only JSON, and rejects unknown or duplicate members, different letter case and trailing data. No error
+// repeats a value of the body, which may be a password.
 func ReadJSON[T any](c *gin.Context) (T, error) {
 	var request T
 	if err := checkMediaType(c.Request.Header); err != nil {
@@ -66,7 +66,8 @@ func explainRead(err error) error {
 	var slow net.Error
 	switch {
 	case errors.As(err, &tooLarge):
-		return &Error{Code: contentTooLarge, Detail: fmt.Sprintf("The body is larger than %d bytes.", tooLarge.Limit)}
+		detail := fmt.Sprintf("The body is larger than %d bytes.", tooLarge.Limit)
+		return &Error{Code: contentTooLarge, Detail: detail}
 	case errors.As(err, &slow) && slow.Timeout():
 		return &Error{Code: requestTimeout, Detail: "The body did not arrive in time."}
 	}
@@ -76,7 +77,10 @@ func explainRead(err error) error {
 func checkMediaType(h http.Header) error {
 	mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 	if err != nil || mediaType != "application/json" {
-		return &Error{Code: unsupportedMediaType, Detail: "Send the body as JSON, with the header `Content-Type: application/json`."}
+		return &Error{
+			Code:   unsupportedMediaType,
+			Detail: "Send the body as JSON, with the header `Content-Type: application/json`.",
+		}
 	}
 	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return &Error{Code: unsupportedMediaType, Detail: "Send the body without Content-Encoding."}

@@ -11,7 +11,8 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// A resource is a type with one or more of these methods. Whatever error a method returns is rendered as a problem.
+// A resource is a type with one or more of these methods. Whatever error a method returns is rendered as a
+// problem.
 type (
 	getter  interface{ Get(*gin.Context) error }
 	poster  interface{ Post(*gin.Context) error }
@@ -34,8 +35,8 @@ func newRouter(logger *slog.Logger) *router {
 // methods maps HTTP methods to handlers.
 type methods map[string]gin.HandlerFunc
 
-// resource registers the methods that the resource has at the path in the group. HEAD comes with Get; OPTIONS and
-// 405, both with a true Allow, come by themselves.
+// resource registers the methods that the resource has at the path in the group. HEAD comes with Get; OPTIONS
+// and 405, both with a true Allow, come by themselves.
 func (a *router) resource(group *gin.RouterGroup, path string, resource any) {
 	defer func() {
 		if cause := recover(); cause != nil { // Gin panics when two routes are in each other's way
@@ -69,8 +70,8 @@ func (a *router) resource(group *gin.RouterGroup, path string, resource any) {
 	a.handle(group, path, found)
 }
 
-// checkResource finds a method that was meant to be served and would silently not be, because its signature or its
-// receiver is another one.
+// checkResource finds a method that was meant to be served and would silently not be, because its signature
+// or its receiver is another one.
 func checkResource(resource any, found methods) error {
 	of := reflect.TypeOf(resource)
 	if of.Kind() != reflect.Pointer {
@@ -80,9 +81,10 @@ func checkResource(resource any, found methods) error {
 		_, has := of.MethodByName(verb)
 		if _, serves := found[strings.ToUpper(verb)]; has && !serves {
 			if verb == "Head" || verb == "Options" {
-				return fmt.Errorf("%T.%s would not be served: HEAD and OPTIONS come by themselves", resource, verb)
+				return fmt.Errorf("%T.%s is not served: HEAD and OPTIONS need no method", resource, verb)
 			}
-			return fmt.Errorf("%T.%s must be a method `%s(*gin.Context) error` of the value that is registered", resource, verb, verb)
+			return fmt.Errorf("%T.%s must be a method `%s(*gin.Context) error` of the registered value",
+				resource, verb, verb)
 		}
 	}
 	if len(found) == 0 {
@@ -91,7 +93,8 @@ func checkResource(resource any, found methods) error {
 	return nil
 }
 
-// handle registers the handlers, HEAD for GET, and OPTIONS, which needs no token: a browser's preflight has none.
+// handle registers the handlers, HEAD for GET, and OPTIONS, which needs no token: a browser's preflight has
+// none.
 func (a *router) handle(group *gin.RouterGroup, path string, handlers methods) {
 	allowed := []string{http.MethodOptions}
 	for method, handler := range handlers {
@@ -120,7 +123,8 @@ func (a *router) adapt(serve func(*gin.Context) error) gin.HandlerFunc {
 }
 
 func (a *router) noRoute(c *gin.Context) {
-	a.render.write(c, NotFound("There is no resource at this path. Log in with POST /auth, then try GET /mountain/<name>."))
+	a.render.write(c, NotFound("There is no resource at this path. "+
+		"Log in with POST /auth, then try GET /mountain/<name>."))
 }
 
 // noMethod puts Gin's Allow into a steady order.

@@ -111,7 +111,8 @@ func TestAfterAnOutageNothingStaleIsBelieved(t *testing.T) {
 	s.mountain(mine.AccessToken).wantEnded(t, "user_disabled")
 }
 
-// TestLatePollIsMadeUpFor: a replica whose poll in the background is late asks before it relies on what it remembers.
+// TestLatePollIsMadeUpFor: a replica whose poll in the background is late asks before it relies on what it
+// remembers.
 func TestLatePollIsMadeUpFor(t *testing.T) {
 	t.Parallel()
 	for late, status := range map[time.Duration]int{900 * time.Millisecond: 200, 901 * time.Millisecond: 401, 30 * time.Second: 401} {
@@ -213,7 +214,8 @@ func TestMemoryIsBounded(t *testing.T) {
 	t.Errorf("%d tokens in the cache", s.service.CacheStats().Tokens)
 }
 
-// TestFullDatabase: what must be written is refused, what is known goes on, and all is well again without a restart.
+// TestFullDatabase: what must be written is refused, what is known goes on, and all is well again without a
+// restart.
 func TestFullDatabase(t *testing.T) {
 	if onPostgres() {
 		t.Skip("fills a SQLite database")

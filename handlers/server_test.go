@@ -69,7 +69,8 @@ type server struct {
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
-// onPostgres: SHERPA_TEST_ENGINE=postgres runs the tests of this package on PostgreSQL. They say the same of both.
+// onPostgres: SHERPA_TEST_ENGINE=postgres runs the tests of this package on PostgreSQL. They say the same of
+// both.
 func onPostgres() bool { return os.Getenv("SHERPA_TEST_ENGINE") == "postgres" }
 
 // testDatabase is the URL of a new database.

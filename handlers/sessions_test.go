@@ -308,7 +308,8 @@ func TestRefreshAfterAnAbsence(t *testing.T) {
 	}
 }
 
-// TestRefreshBeforeTheReturnIsNoticed: the first request after an absence may come before the next poll of the feed.
+// TestRefreshBeforeTheReturnIsNoticed: the first request after an absence may come before the next poll of
+// the feed.
 func TestRefreshBeforeTheReturnIsNoticed(t *testing.T) {
 	t.Parallel()
 	requests := map[string]func(s *server, used tokens) answer{
@@ -396,8 +397,8 @@ func (s *server) mendFeed() {
 	s.execute(`ALTER TABLE elsewhere RENAME TO revocations`)
 }
 
-// TestRefreshAfterAChangeOfKeys: while the old key is in the ring its tokens count; without it they do not, because
-// whoever has it could make them.
+// TestRefreshAfterAChangeOfKeys: while the old key is in the ring its tokens count; without it they do not,
+// because whoever has it could make them.
 func TestRefreshAfterAChangeOfKeys(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -462,7 +463,8 @@ func (s *server) logout(by, query string, t tokens) answer {
 	return s.do("POST", "/auth/logout"+query, "", "Authorization: JWT "+t.AccessToken)
 }
 
-// TestLogoutFromASessionThatIsOver has no say over the sessions that live, and must not claim that it ended them.
+// TestLogoutFromASessionThatIsOver has no say over the sessions that live, and must not claim that it ended
+// them.
 func TestLogoutFromASessionThatIsOver(t *testing.T) {
 	t.Parallel()
 	for _, by := range []string{"access token", "refresh token"} {
@@ -503,7 +505,8 @@ func TestLogoutWithAnEmptyChunkedBody(t *testing.T) {
 	s.mountain(mine.AccessToken).wantEnded(t, "logout")
 }
 
-// TestRefreshKeepsARememberedSessionFromGoingIdle: what is remembered of a session is older than its latest refresh.
+// TestRefreshKeepsARememberedSessionFromGoingIdle: what is remembered of a session is older than its latest
+// refresh.
 func TestRefreshKeepsARememberedSessionFromGoingIdle(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

@@ -1,7 +1,6 @@
 package security
 
 import (
-	"fmt"
 	"strings"
 )
 
@@ -24,13 +23,13 @@ func ParseAuthorization(values []string) (scheme, token string, err error) {
 	scheme, rest, _ := strings.Cut(strings.Trim(values[0], " \t"), " ")
 	scheme, known := canonicalScheme(scheme)
 	if !known {
-		return "", "", missingToken(fmt.Sprintf("The scheme of the Authorization header was %s", quoteScheme(scheme)))
+		return "", "", missingToken("The scheme of the Authorization header was " + quoteScheme(scheme))
 	}
 	token = strings.Trim(rest, " \t")
 	if token == "" {
 		return scheme, "", missingToken("The Authorization header has no token after the scheme")
 	}
-	if strings.IndexByte(token, ' ') >= 0 || strings.IndexByte(token, '\t') >= 0 || strings.IndexByte(token, ',') >= 0 {
+	if strings.ContainsAny(token, " \t,") {
 		return scheme, "", &Error{Code: TokenInvalid, Fact: "there is more than one word after the scheme"}
 	}
 	return scheme, token, nil

@@ -81,7 +81,8 @@ func (e *explainer) explainClaims(c token.Claims, s Settings, now time.Time) {
 	e.note("issuer", c.Issuer == s.Issuer, "%q, wanted %q", c.Issuer, s.Issuer)
 	e.note("audience", c.Audience == s.Audience, "%q, wanted %q", c.Audience, s.Audience)
 	e.note("identity", c.NamesUser(), "user %d, subject %q, session %q", c.Identity, c.Subject, c.SessionID)
-	e.note("issued", c.IssuedAt != 0 && c.IssuedAt <= now.Add(token.Leeway).Unix(), "%s", relative(c.IssuedAt, now))
+	issued := c.IssuedAt != 0 && c.IssuedAt <= now.Add(token.Leeway).Unix()
+	e.note("issued", issued, "%s", relative(c.IssuedAt, now))
 	e.note("valid from", c.NotBefore != 0 && c.NotBefore <= now.Unix(), "%s", relative(c.NotBefore, now))
 	e.note("valid until", now.Unix() < c.ExpiresAt, "%s", relative(c.ExpiresAt, now))
 }
@@ -102,7 +103,8 @@ func (e *explainer) explainSession(ctx context.Context, store *models.Store, c t
 	session, user, err := store.SessionWithUser(ctx, c.SessionID)
 	switch {
 	case errors.Is(err, models.ErrNotFound):
-		e.note("session", false, "it does not exist: the user was deleted, or it ended long ago, or it is in another database")
+		e.note("session", false,
+			"it does not exist: the user was deleted, or it ended long ago, or it is in another database")
 		return
 	case err != nil:
 		e.note("session", false, "%v", err)
@@ -114,7 +116,8 @@ func (e *explainer) explainSession(ctx context.Context, store *models.Store, c t
 	} else {
 		e.note("session", false, "it has ended: %s", DescribeEnd(reason))
 	}
-	e.note("user", user.ID == c.Identity && !user.Disabled(), "%s (%d), %s", user.Username, user.ID, state(user))
+	ok := user.ID == c.Identity && !user.Disabled()
+	e.note("user", ok, "%s (%d), %s", user.Username, user.ID, state(user))
 }
 
 func state(user models.User) string {

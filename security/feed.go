@@ -70,7 +70,8 @@ func (f *feed) fresh(ctx context.Context, now time.Time) bool {
 
 // catchUp polls, unless another caller has polled meanwhile and it is no longer needed.
 func (f *feed) catchUp(ctx context.Context, needed func() bool) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pollTimeout) // all requests profit, not just this one
+	// All requests profit from the poll, so the end of this one does not cancel it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pollTimeout)
 	defer cancel()
 	_ = f.whilePolling(ctx, func() error { // poll records an error, and the background poll logs it
 		if !needed() {

@@ -98,7 +98,7 @@ func (s *Service) loadSession(ctx context.Context, id string) (*liveSession, err
 		return nil, sessionEnded(reason)
 	}
 	return &liveSession{
-		principal: Principal{UserID: user.ID, Username: user.Username, Roles: user.Roles, SessionID: session.ID},
+		principal: newPrincipal(user, session.ID),
 		endsAt:    min(session.IdleEndsAt.UnixMilli(), session.EndsAt.UnixMilli()),
 	}, nil
 }

@@ -34,7 +34,8 @@ type Login struct {
 
 // Principal returns who logged in.
 func (l Login) Principal() *Principal {
-	return &Principal{UserID: l.User.ID, Username: l.User.Username, Roles: l.User.Roles, SessionID: l.Session.ID}
+	principal := newPrincipal(l.User, l.Session.ID)
+	return &principal
 }
 
 // RefreshExpiresIn returns how long the refresh token can be used.
@@ -58,7 +59,9 @@ func (s *Service) LogIn(ctx context.Context, credentials Credentials, client Cli
 }
 
 // authenticateThrottled is Authenticate for a client whose failures count.
-func (s *Service) authenticateThrottled(ctx context.Context, given Credentials, client Client) (models.User, error) {
+func (s *Service) authenticateThrottled(
+	ctx context.Context, given Credentials, client Client,
+) (models.User, error) {
 	attempt := s.attempt(given.Username, client.Address)
 	if err := s.countAttempt(ctx, attempt); err != nil {
 		return models.User{}, err
@@ -76,7 +79,8 @@ func (s *Service) authenticateThrottled(ctx context.Context, given Credentials, 
 func (s *Service) Authenticate(ctx context.Context, username, given string) (models.User, error) {
 	user, err := s.FindUser(ctx, username)
 	if errors.Is(err, models.ErrNotFound) {
-		return models.User{}, errors.Join(hashError(s.Hasher.VerifyNobody(ctx, given)), invalidCredentials("unknown user"))
+		err := hashError(s.Hasher.VerifyNobody(ctx, given)) // the time must not tell which names exist
+		return models.User{}, errors.Join(err, invalidCredentials("unknown user"))
 	}
 	if err != nil {
 		return models.User{}, err
@@ -134,7 +138,8 @@ func (s *Service) startSession(ctx context.Context, user models.User, client Cli
 	session := models.Session{
 		ID: id, UserID: user.ID, CreatedAt: now, LastUsedAt: now,
 		IdleEndsAt: now.Add(s.Settings.SessionIdle), EndsAt: now.Add(s.Settings.SessionAge),
-		Address: client.Address, UserAgent: clip(client.UserAgent, maxUserAgent), RefreshHash: token.HashRefresh(refresh),
+		Address: client.Address, UserAgent: clip(client.UserAgent, maxUserAgent),
+		RefreshHash: token.HashRefresh(refresh),
 	}
 	err := s.Store.CreateSession(ctx, user, session)
 	if errors.Is(err, models.ErrNotFound) {

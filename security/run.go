@@ -43,7 +43,8 @@ func (s *Service) report(ctx context.Context, failing bool, err error) bool {
 	switch {
 	case ctx.Err() != nil:
 	case err != nil && !failing:
-		s.Logger.ErrorContext(ctx, "the revocation feed cannot be read; cached sessions stay valid for 30 s", "error", err)
+		s.Logger.ErrorContext(ctx, "the revocation feed cannot be read; cached sessions stay valid for 30 s",
+			"error", err)
 	case err == nil && failing:
 		s.Logger.InfoContext(ctx, "the revocation feed can be read again")
 	}
@@ -68,7 +69,7 @@ func (s *Service) Purge(ctx context.Context) {
 	for {
 		more, err := s.Store.Purge(ctx, s.Now(), keepEnded, purgeBatch)
 		if err != nil && !errors.Is(err, context.Canceled) {
-			s.Logger.WarnContext(ctx, "old rows could not be deleted; the next try is in a minute", "error", err)
+			s.Logger.WarnContext(ctx, "purge of old rows failed; the next try is in a minute", "error", err)
 		}
 		if err != nil || !more {
 			return

@@ -13,7 +13,7 @@
 //   - grace period: the seconds in which the previous refresh token still gets the same successor.
 //   - principal: the user and session behind a checked request.
 //   - cache: verified tokens and live sessions, in the memory of one replica.
-//   - revocation feed: the table of sessions that ended. Each replica polls it and evicts them from its cache.
+//   - revocation feed: the table of sessions that ended. Each replica polls it and evicts them.
 //   - fresh, stale: whether the latest poll is recent enough to trust the cache.
 //   - outage: the time in which a replica could not read the feed.
 //   - replica: one of several processes on the same database.
@@ -87,6 +87,10 @@ type Principal struct {
 	Username  string
 	Roles     []string
 	SessionID string
+}
+
+func newPrincipal(user models.User, sessionID string) Principal {
+	return Principal{UserID: user.ID, Username: user.Username, Roles: user.Roles, SessionID: sessionID}
 }
 
 // Settings are what an operator may choose. All are required.

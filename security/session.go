@@ -61,7 +61,9 @@ func (s *Service) LogOutByRefreshToken(ctx context.Context, refreshToken string,
 
 // logOutEnded answers a logout from a session that has ended. Such a session has no power over others, so the
 // logout succeeds only when nothing is left to end, for instance when it is sent twice.
-func (s *Service) logOutEnded(ctx context.Context, userID int64, scope Scope, reason models.EndedReason) error {
+func (s *Service) logOutEnded(
+	ctx context.Context, userID int64, scope Scope, reason models.EndedReason,
+) error {
 	if scope == ScopeLocal {
 		return nil
 	}
@@ -86,7 +88,9 @@ func (s *Service) endByScope(ctx context.Context, userID int64, sessionID string
 
 // endSession ends one session, here at once and on other replicas through the feed. It reports whether the
 // session was still alive.
-func (s *Service) endSession(ctx context.Context, userID int64, id string, why models.EndedReason) (bool, error) {
+func (s *Service) endSession(
+	ctx context.Context, userID int64, id string, why models.EndedReason,
+) (bool, error) {
 	ended, err := s.Store.EndSession(ctx, userID, id, why, s.Now())
 	if err != nil {
 		return false, fmt.Errorf("end session: %w", err)
@@ -96,7 +100,9 @@ func (s *Service) endSession(ctx context.Context, userID int64, id string, why m
 }
 
 // endSessions ends the sessions of the user except one ("" for no exception), and returns how many it ended.
-func (s *Service) endSessions(ctx context.Context, userID int64, except string, why models.EndedReason) (int, error) {
+func (s *Service) endSessions(
+	ctx context.Context, userID int64, except string, why models.EndedReason,
+) (int, error) {
 	ended, err := s.Store.EndSessions(ctx, userID, except, why, s.Now())
 	if err != nil {
 		return 0, fmt.Errorf("end sessions: %w", err)

@@ -13,7 +13,9 @@ import (
 
 // CreateUser stores a new user whose name, password and roles follow the rules. The error is
 // models.ErrUsernameTaken, or says which rule is broken.
-func (s *Service) CreateUser(ctx context.Context, username, given string, roles []string) (models.User, error) {
+func (s *Service) CreateUser(
+	ctx context.Context, username, given string, roles []string,
+) (models.User, error) {
 	name, err := NormalizeUsername(username)
 	if err != nil {
 		return models.User{}, err
@@ -64,7 +66,9 @@ func (s *Service) SetPassword(ctx context.Context, userID int64, next string) er
 // ChangePassword sets the principal's own password, and ends the principal's other sessions. It asks for the
 // current password, and its failures count as failed logins: a stolen token must not become a stolen account.
 // The error is *Error with code wrong_password, throttled or overloaded, or *password.RejectedError.
-func (s *Service) ChangePassword(ctx context.Context, p Principal, client Client, current, next string) error {
+func (s *Service) ChangePassword(
+	ctx context.Context, p Principal, client Client, current, next string,
+) error {
 	user, err := s.authenticateThrottled(ctx, Credentials{p.Username, current}, client)
 	if HasCode(err, InvalidCredentials) {
 		return &Error{Code: WrongPassword, Err: err}
@@ -123,7 +127,7 @@ func checkRoles(roles []string) error {
 	}
 	for _, role := range roles {
 		if !isRole(role) {
-			return fmt.Errorf("role %q: a role is a lower-case letter and up to 31 letters, digits, - or _", role)
+			return fmt.Errorf("role %q: use a lower-case letter, then up to 31 letters, digits, - or _", role)
 		}
 	}
 	return nil

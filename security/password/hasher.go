@@ -108,7 +108,9 @@ func (h *Hasher) Room() error {
 	return nil
 }
 
-func (h *Hasher) compute(ctx context.Context, password string, salt []byte, p Params, size uint32) ([]byte, error) {
+func (h *Hasher) compute(
+	ctx context.Context, password string, salt []byte, p Params, size uint32,
+) ([]byte, error) {
 	select {
 	case h.queue <- struct{}{}:
 		defer func() { <-h.queue }()

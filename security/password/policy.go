@@ -98,7 +98,8 @@ func surprises(folded string) int {
 	var before rune
 	for _, r := range folded {
 		pair, reverse := string([]rune{before, r}), string([]rune{r, before})
-		if r != before && (r == ' ' || before == ' ' || !strings.Contains(rows, pair) && !strings.Contains(rows, reverse)) {
+		neighbours := strings.Contains(rows, pair) || strings.Contains(rows, reverse)
+		if r != before && (r == ' ' || before == ' ' || !neighbours) {
 			n++
 		}
 		before = r

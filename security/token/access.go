@@ -100,7 +100,8 @@ func (a Access) SignedBy(ring KeyRing) error {
 func (a Access) Claims() (Claims, error) {
 	var c Claims
 	if err := json.Unmarshal(a.payload, &c); err != nil {
-		return Claims{}, fmt.Errorf("%w: %w", invalid("its claims are not the ones that this service writes"), err)
+		reason := invalid("its claims are not the ones that this service writes")
+		return Claims{}, fmt.Errorf("%w: %w", reason, err)
 	}
 	return c, nil
 }

@@ -45,7 +45,8 @@ func NewKey() string {
 func ParseKeyRing(text string) (KeyRing, error) {
 	var ring KeyRing
 	var errs []error
-	for _, part := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
+	separates := func(r rune) bool { return strings.ContainsRune(",\n\r", r) }
+	for _, part := range strings.FieldsFunc(text, separates) {
 		key := strings.TrimSpace(part)
 		if key == "" {
 			continue
@@ -79,7 +80,8 @@ func (r *KeyRing) derive() error {
 func checkKey(key string) error {
 	switch {
 	case len(key) < minKey:
-		return fmt.Errorf("has %d bytes and needs %d or more; make one with: sherpa key new", len(key), minKey)
+		return fmt.Errorf("has %d bytes and needs %d or more; make one with: sherpa key new",
+			len(key), minKey)
 	case isSample(key):
 		return errors.New("looks like a sample, which everybody knows; make one with: sherpa key new")
 	case variety(key) < minKeyVariety:
@@ -92,8 +94,9 @@ func checkKey(key string) error {
 func isSample(key string) bool {
 	words := []string{
 		"changeme", "replaceme", "yoursecret", "supersecret", "topsecret", "secretkey", "mysecret", "example",
-		"sherpasecret", "sherpakey", "password", "placeholder", "insecure", "notasecret", "stringsecret", "bitsecret",
-		"pleasechange", "changethis", "changeit", "09d25e094faa6ca2556c", "404e635266556a586e32", "0123456789", "abcdefgh",
+		"sherpasecret", "sherpakey", "password", "placeholder", "insecure", "notasecret", "stringsecret",
+		"bitsecret", "pleasechange", "changethis", "changeit", "09d25e094faa6ca2556c", "404e635266556a586e32",
+		"0123456789", "abcdefgh",
 	}
 	plain := strings.NewReplacer("-", "", "_", "", " ", "", ".", "").Replace(strings.ToLower(key))
 	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(plain, w) })
