@@ -15,8 +15,6 @@ import (
 	"sherpa/security"
 )
 
-const headerRequestID = "X-Request-Id" // in the form that a header map has
-
 // goodRequestID is what a proxy may name a request; anything else could forge a line in a log.
 var goodRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{8,64}$`)
 
@@ -42,9 +40,6 @@ func observe(logger *slog.Logger, accessLog bool) gin.HandlerFunc {
 func newRequestID() string {
 	return strconv.FormatUint(rand.Uint64()|1<<63, 36) //nolint:gosec // G404: a name, not a secret
 }
-
-// requestID returns the name of the request: it stands in the answer from the beginning.
-func requestID(c *gin.Context) string { return c.Writer.Header().Get(headerRequestID) }
 
 func logRequest(c *gin.Context, logger *slog.Logger, id string, took time.Duration) {
 	level := requestLevel(c)
@@ -104,13 +99,4 @@ func secureHeaders() gin.HandlerFunc {
 		header["X-Content-Type-Options"] = nosniff
 		header["Cache-Control"] = noStore
 	}
-}
-
-func methodRefused(method, allow string) error {
-	const longest = 16
-	if len(method) > longest {
-		method = method[:longest]
-	}
-	detail := fmt.Sprintf("The resource at this path does not have the method %s. It has %s.", method, allow)
-	return &Error{Code: methodNotAllowed, Detail: detail}
 }

@@ -135,3 +135,12 @@ func (a *router) noMethod(c *gin.Context) {
 	c.Header("Allow", allow)
 	a.render.write(c, methodRefused(c.Request.Method, allow))
 }
+
+func methodRefused(method, allow string) error {
+	const longest = 16
+	if len(method) > longest {
+		method = method[:longest]
+	}
+	detail := fmt.Sprintf("The resource at this path does not have the method %s. It has %s.", method, allow)
+	return &Error{Code: methodNotAllowed, Detail: detail}
+}

@@ -8,6 +8,16 @@ import (
 	"sherpa/models"
 )
 
+// AdminUsername and AdminRole are those of the administrator that an empty database gets.
+const (
+	AdminUsername = "admin"
+	AdminRole     = "admin"
+)
+
+// ErrDemoUser says that the demo user, whose password everybody knows, could log in where strangers can reach
+// it.
+var ErrDemoUser = errors.New("the demo user exists, and everybody knows its password")
+
 // FirstUser is the user that FirstRun created. Nothing else keeps the password.
 type FirstUser struct {
 	Username string

@@ -55,19 +55,6 @@ func (s *Service) Identity(ctx context.Context, claims *token.Claims) (*Principa
 	return &live.principal, nil
 }
 
-// tokenError gives the errors of package token their codes.
-func tokenError(err error) error {
-	var expired *token.ExpiredError
-	var invalid *token.InvalidError
-	switch {
-	case errors.As(err, &expired):
-		return &Error{Code: TokenExpired, Fact: expired.Ago.String()}
-	case errors.As(err, &invalid):
-		return &Error{Code: TokenInvalid, Fact: invalid.Reason, Err: err}
-	}
-	return err
-}
-
 // liveSession returns the session with its principal, from the cache if the cache is fresh.
 func (s *Service) liveSession(ctx context.Context, id string, now time.Time) (*liveSession, error) {
 	if !s.feed.fresh(ctx, now) {
@@ -110,5 +97,3 @@ func endedReason(session models.Session, user models.User, now time.Time) models
 	}
 	return session.Ended(now)
 }
-
-func sessionEnded(reason models.EndedReason) error { return &Error{Code: SessionEnded, Reason: reason} }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"sherpa/models"
-	"sherpa/security/password"
 	"sherpa/security/token"
 )
 
@@ -103,14 +102,6 @@ func (s *Service) Authenticate(ctx context.Context, username, given string) (mod
 // invalidCredentials gives every caller the same answer. Only the log learns the cause.
 func invalidCredentials(cause string) error {
 	return &Error{Code: InvalidCredentials, Err: errors.New(cause)}
-}
-
-// hashError gives a full queue its code.
-func hashError(err error) error {
-	if errors.Is(err, password.ErrOverloaded) {
-		return &Error{Code: Overloaded, RetryAfter: time.Second, Err: err}
-	}
-	return err
 }
 
 // strengthen replaces a hash that was made with weaker parameters. The login succeeds without it, so an error

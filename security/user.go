@@ -2,7 +2,6 @@ package security
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"regexp"
@@ -39,15 +38,6 @@ func (s *Service) storeUser(ctx context.Context, name, given string, roles []str
 	return s.Store.CreateUser(ctx, models.User{
 		Username: name, PasswordHash: hash, Roles: roles, CreatedAt: now, PasswordChangedAt: now,
 	})
-}
-
-// FindUser returns the user with this name in any spelling, or models.ErrNotFound.
-func (s *Service) FindUser(ctx context.Context, username string) (models.User, error) {
-	name, err := NormalizeUsername(username)
-	if err != nil { // nobody has a name that nobody can have
-		return models.User{}, fmt.Errorf("%w: %w", models.ErrNotFound, err)
-	}
-	return s.Store.UserByName(ctx, name)
 }
 
 // Users yields all users in the order of their names. An error ends the sequence.
@@ -137,19 +127,3 @@ func isRole(name string) bool {
 	ok, err := regexp.MatchString(`^[a-z][a-z0-9_-]{0,31}$`, name)
 	return ok && err == nil
 }
-
-// The tutorial's user, for following along on one's own machine.
-const (
-	DemoUsername = "sherpa"
-	DemoPassword = "everest"
-)
-
-// AdminUsername and AdminRole are those of the administrator that an empty database gets.
-const (
-	AdminUsername = "admin"
-	AdminRole     = "admin"
-)
-
-// ErrDemoUser says that the demo user, whose password everybody knows, could log in where strangers can reach
-// it.
-var ErrDemoUser = errors.New("the demo user exists, and everybody knows its password")

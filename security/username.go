@@ -1,11 +1,14 @@
 package security
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"unicode/utf8"
 
 	"golang.org/x/text/secure/precis"
+
+	"sherpa/models"
 )
 
 const maxUsername = 64
@@ -22,4 +25,13 @@ func NormalizeUsername(username string) (string, error) {
 		return "", errors.New("a username is made of letters, digits and punctuation, without blanks")
 	}
 	return name, nil
+}
+
+// FindUser returns the user with this name in any spelling, or models.ErrNotFound.
+func (s *Service) FindUser(ctx context.Context, username string) (models.User, error) {
+	name, err := NormalizeUsername(username)
+	if err != nil { // nobody has a name that nobody can have
+		return models.User{}, fmt.Errorf("%w: %w", models.ErrNotFound, err)
+	}
+	return s.Store.UserByName(ctx, name)
 }

@@ -1,0 +1,85 @@
+package security
+
+import (
+	"context"
+	"errors"
+
+	"sherpa/models"
+)
+
+// Scope says which sessions a logout ends.
+type Scope string
+
+// The scopes of a logout.
+const (
+	ScopeLocal  Scope = "local"  // the session of the request
+	ScopeOthers Scope = "others" // all other sessions of the user
+	ScopeAll    Scope = "all"
+)
+
+// LogOut ends sessions of the one whose access token this is. A session that has ended already is no error.
+// It returns the principal, or nil when the session had ended. The errors are those of Identify.
+func (s *Service) LogOut(ctx context.Context, accessToken string, scope Scope) (*Principal, error) {
+	claims, err := s.Verify(accessToken)
+	if err != nil {
+		return nil, err
+	}
+	principal, err := s.Identity(ctx, &claims)
+	var known *Error
+	if errors.As(err, &known) && known.Code == SessionEnded {
+		return nil, s.logOutEnded(ctx, claims.Identity, scope, known.Reason)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return principal, s.endByScope(ctx, principal.UserID, principal.SessionID, scope)
+}
+
+// LogOutByRefreshToken is LogOut for a client that has only its refresh token left. A token that was used
+// before can end its own session only.
+func (s *Service) LogOutByRefreshToken(ctx context.Context, refreshToken string, scope Scope) error {
+	presented, err := s.Keys.ParseRefresh(refreshToken)
+	if err != nil {
+		return &Error{Code: RefreshInvalid}
+	}
+	h, err := s.holder(ctx, presented, refreshToken)
+	if err != nil {
+		return err
+	}
+	switch decision := h.decide(); {
+	case decision == rejectEnded:
+		return s.logOutEnded(ctx, h.user.ID, scope, h.ended)
+	case decision == rejectToken || scope != ScopeLocal:
+		if err := s.enforce(ctx, h); err != nil {
+			return err
+		}
+	}
+	return s.endByScope(ctx, h.user.ID, h.session.ID, scope)
+}
+
+// logOutEnded answers a logout from a session that has ended. Such a session has no power over others, so the
+// logout succeeds only when nothing is left to end, for instance when it is sent twice.
+func (s *Service) logOutEnded(
+	ctx context.Context, userID int64, scope Scope, reason models.EndedReason,
+) error {
+	if scope == ScopeLocal {
+		return nil
+	}
+	some, err := s.Store.AnyLiveSession(ctx, userID, s.Now())
+	if err != nil || !some {
+		return err
+	}
+	return sessionEnded(reason)
+}
+
+func (s *Service) endByScope(ctx context.Context, userID int64, sessionID string, scope Scope) (err error) {
+	switch scope {
+	case ScopeOthers:
+		_, err = s.endSessions(ctx, userID, sessionID, models.EndedByLogout)
+	case ScopeAll:
+		_, err = s.endSessions(ctx, userID, "", models.EndedByLogout)
+	default:
+		_, err = s.endSession(ctx, userID, sessionID, models.EndedByLogout)
+	}
+	return err
+}
