@@ -93,8 +93,8 @@ func (s *Store) waitUnless(ctx context.Context, tx *sql.Tx, counted error, when 
 	return max(fromMillis(until).Sub(when), time.Millisecond), nil
 }
 
-// ForgiveLogin forgets the failures that a successful login answers, and remembers its address.
-func (s *Store) ForgiveLogin(ctx context.Context, a LoginAttempt) error {
+// ResetFailures forgets the failures that a successful login answers, and remembers its address.
+func (s *Store) ResetFailures(ctx context.Context, a LoginAttempt) error {
 	return s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		key, err := s.failureKey(ctx, tx, a)
 		if err != nil {

@@ -117,19 +117,17 @@ func (s *Store) RehashPassword(ctx context.Context, userID int64, old, hash stri
 	return s.fail("rehash password", err)
 }
 
-// DisableUser bars the user from now on and ends the user's sessions; a second call keeps the first time.
-func (s *Store) DisableUser(ctx context.Context, userID int64, at time.Time) error {
-	return s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error { return s.disable(ctx, tx, userID, at) })
+func (s *Store) DisableUser(ctx context.Context, userID int64, at time.Time) (ended []string, err error) {
+	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error { ended, err = s.disable(ctx, tx, userID, at); return err })
+	return ended, err
 }
 
-// disable begins with the user's row: a login at the same time either finds the user barred, or has its session ended.
-func (s *Store) disable(ctx context.Context, tx *sql.Tx, userID int64, at time.Time) error {
+func (s *Store) disable(ctx context.Context, tx *sql.Tx, userID int64, at time.Time) ([]string, error) {
 	const query = `UPDATE users SET disabled_at = COALESCE(disabled_at, $1) WHERE id = $2`
 	if err := s.execOne(ctx, tx, "disable user", query, millis(at), userID); err != nil {
-		return err
+		return nil, err
 	}
-	_, err := s.endIn(ctx, tx, EndedByDisable, at, `user_id = $3`, userID)
-	return err
+	return s.endIn(ctx, tx, EndedByDisable, at, `user_id = $3`, userID)
 }
 
 // EnableUser lets the user log in again. Sessions that ended stay ended.
@@ -139,14 +137,14 @@ func (s *Store) EnableUser(ctx context.Context, userID int64) error {
 	return s.execOne(ctx, s.write, "enable user", `UPDATE users SET disabled_at = NULL WHERE id = $1`, userID)
 }
 
-// DeleteUser removes the user and the user's sessions.
-func (s *Store) DeleteUser(ctx context.Context, userID int64, at time.Time) error {
-	return s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if err := s.disable(ctx, tx, userID, at); err != nil {
+func (s *Store) DeleteUser(ctx context.Context, userID int64, at time.Time) (ended []string, err error) {
+	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if ended, err = s.disable(ctx, tx, userID, at); err != nil {
 			return err
 		}
 		return s.execOne(ctx, tx, "delete user", `DELETE FROM users WHERE id = $1`, userID)
 	})
+	return ended, err
 }
 
 func scanUser(row scanner) (User, error) {

@@ -84,7 +84,7 @@ func (g *Gate) LogIn(c *gin.Context, credentials Credentials) (Tokens, error) {
 		return Tokens{}, errors.New("gate: gin-jwt made no token and gave no error")
 	}
 	c.Set(keyPrincipal, call.login.Principal())
-	return g.tokens(call.access, call.login), nil
+	return g.pair(call.access, call.login), nil
 }
 
 // authenticate is gin-jwt's Authenticator. All that can fail happens here, because gin-jwt then hands out a
@@ -151,10 +151,10 @@ func (g *Gate) Refresh(c *gin.Context, refreshToken string) (Tokens, error) {
 		return Tokens{}, fmt.Errorf("sign access token: %w", err)
 	}
 	c.Set(keyPrincipal, login.Principal())
-	return g.tokens(access, login), nil
+	return g.pair(access, login), nil
 }
 
-func (g *Gate) tokens(access string, login Login) Tokens {
+func (g *Gate) pair(access string, login Login) Tokens {
 	return Tokens{
 		AccessToken: access, ExpiresIn: g.service.Settings.AccessTTL,
 		RefreshToken: login.RefreshToken, RefreshExpiresIn: login.RefreshExpiresIn(),
@@ -164,7 +164,7 @@ func (g *Gate) tokens(access string, login Login) Tokens {
 // LogOut ends sessions of the one whose access token the request carries. The errors are those of
 // Service.LogOut.
 func (g *Gate) LogOut(c *gin.Context, scope Scope) error {
-	access, err := accessToken(c)
+	access, err := readAccessToken(c)
 	if err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func (g *Gate) Guard(c *gin.Context) error {
 
 // identity is gin-jwt's IdentityHandler. It returns an untyped nil on failure, and Guard finds the error.
 func (g *Gate) identity(c *gin.Context) any {
-	access, err := accessToken(c)
+	access, err := readAccessToken(c)
 	if err != nil {
 		c.Set(keyError, err)
 		return nil
@@ -203,9 +203,9 @@ func (g *Gate) identity(c *gin.Context) any {
 	return principal
 }
 
-// accessToken reads the header Authorization and nothing else: a token in a query or a cookie could leak, or
+// readAccessToken reads the header Authorization and nothing else: a token in a query or a cookie could leak, or
 // be sent by another site.
-func accessToken(c *gin.Context) (string, error) {
+func readAccessToken(c *gin.Context) (string, error) {
 	scheme, access, err := ParseAuthorization(c.Request.Header["Authorization"])
 	if scheme != SchemeBearer { // the default: nearly all requests need not keep it
 		c.Set(keyScheme, scheme)
