@@ -24,7 +24,9 @@ func TestLoginAnswer(t *testing.T) {
 	refresh, _ := body["refresh_token"].(string)
 	delete(body, "access_token")
 	delete(body, "refresh_token")
-	if diff := cmp.Diff(map[string]any{"token_type": "Bearer", "expires_in": 300.0, "refresh_expires_in": 604800.0}, body); diff != "" {
+	if diff := cmp.Diff(
+		map[string]any{"token_type": "Bearer", "expires_in": 300.0, "refresh_expires_in": 604800.0}, body,
+	); diff != "" {
 		t.Error(diff)
 	}
 	if got := a.header.Get("Cache-Control"); a.status != 200 || got != "no-store" {
@@ -59,25 +61,40 @@ func TestLoginRefusesBadRequests(t *testing.T) {
 		status                  int
 		code, detail            string
 	}{
-		{"no password", `{"username":"sherpa"}`, "application/json", 400, "invalid_request", "`password` is required"},
-		{"no member at all", `{}`, "application/json", 400, "invalid_request", "`username` is required and must be a string. `password` is"},
-		{"null", `{"username":null,"password":"x"}`, "application/json", 400, "invalid_request", "`username` is required"},
-		{"number", `{"username":"sherpa","password":12345}`, "application/json", 400, "invalid_request", "`password` must be a string"},
-		{"array", `{"username":["sherpa"],"password":"x"}`, "application/json", 400, "invalid_request", "`username` must be a string"},
-		{"unknown member", `{"username":"sherpa","password":"everest","admin":true}`, "application/json", 400, "invalid_request", "`admin`"},
-		{"other case", `{"Username":"sherpa","password":"everest"}`, "application/json", 400, "invalid_request", "`Username`"},
-		{"repeated member", `{"username":"x","username":"sherpa","password":"everest"}`, "application/json", 400, "invalid_request", "`username` appears more than once"},
-		{"trailing text", `{"username":"sherpa","password":"everest"} x`, "application/json", 400, "invalid_request", "not valid JSON"},
-		{"second object", `{"username":"sherpa","password":"everest"}{}`, "application/json", 400, "invalid_request", "not valid JSON"},
+		{"no password", `{"username":"sherpa"}`, "application/json", 400, "invalid_request",
+			"`password` is required"},
+		{"no member at all", `{}`, "application/json", 400, "invalid_request",
+			"`username` is required and must be a string. `password` is"},
+		{"null", `{"username":null,"password":"x"}`, "application/json", 400, "invalid_request",
+			"`username` is required"},
+		{"number", `{"username":"sherpa","password":12345}`, "application/json", 400, "invalid_request",
+			"`password` must be a string"},
+		{"array", `{"username":["sherpa"],"password":"x"}`, "application/json", 400, "invalid_request",
+			"`username` must be a string"},
+		{"unknown member", `{"username":"sherpa","password":"everest","admin":true}`, "application/json", 400,
+			"invalid_request", "`admin`"},
+		{"other case", `{"Username":"sherpa","password":"everest"}`, "application/json", 400,
+			"invalid_request", "`Username`"},
+		{"repeated member", `{"username":"x","username":"sherpa","password":"everest"}`, "application/json",
+			400, "invalid_request", "`username` appears more than once"},
+		{"trailing text", `{"username":"sherpa","password":"everest"} x`, "application/json", 400,
+			"invalid_request", "not valid JSON"},
+		{"second object", `{"username":"sherpa","password":"everest"}{}`, "application/json", 400,
+			"invalid_request", "not valid JSON"},
 		{"null as a whole", `null`, "application/json", 400, "invalid_request", "must be a JSON object"},
 		{"broken", `{"username":`, "application/json", 400, "invalid_request", "not valid JSON"},
 		{"empty", ``, "application/json", 400, "invalid_request", "not valid JSON"},
-		{"not an object", `["sherpa","everest"]`, "application/json", 400, "invalid_request", "must be a JSON object"},
-		{"not UTF-8", "{\"username\":\"\xff\",\"password\":\"x\"}", "application/json", 400, "invalid_request", "not valid JSON"},
-		{"form", `username=sherpa&password=everest`, "application/x-www-form-urlencoded", 415, "unsupported_media_type", "application/json"},
-		{"no type", `{"username":"sherpa","password":"everest"}`, "", 415, "unsupported_media_type", "application/json"},
+		{"not an object", `["sherpa","everest"]`, "application/json", 400, "invalid_request",
+			"must be a JSON object"},
+		{"not UTF-8", "{\"username\":\"\xff\",\"password\":\"x\"}", "application/json", 400,
+			"invalid_request", "not valid JSON"},
+		{"form", `username=sherpa&password=everest`, "application/x-www-form-urlencoded", 415,
+			"unsupported_media_type", "application/json"},
+		{"no type", `{"username":"sherpa","password":"everest"}`, "", 415, "unsupported_media_type",
+			"application/json"},
 		{"XML", `<a/>`, "application/xml", 415, "unsupported_media_type", "application/json"},
-		{"password of a MiB", credentials("sherpa", big), "application/json", 413, "content_too_large", "65536"},
+		{"password of a MiB", credentials("sherpa", big), "application/json", 413, "content_too_large",
+			"65536"},
 		{"garbage of a MiB", big, "application/json", 413, "content_too_large", "65536"},
 	}
 	for _, tt := range tests {
@@ -113,8 +130,11 @@ func TestLoginNamesEveryMemberAtFault(t *testing.T) {
 func TestLoginAcceptsWhatTheTutorialsClientsSend(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	for _, contentType := range []string{"application/json", "application/json; charset=utf-8", "Application/JSON"} {
-		if a := s.do("POST", "/auth", ` {"password" : "everest", "username":"Sherpa"} `, "Content-Type: "+contentType); a.status != 200 {
+	for _, contentType := range []string{"application/json", "application/json; charset=utf-8",
+		"Application/JSON"} {
+		if a := s.do(
+			"POST", "/auth", ` {"password" : "everest", "username":"Sherpa"} `, "Content-Type: "+contentType,
+		); a.status != 200 {
 			t.Errorf("%s: %d %s", contentType, a.status, a.body)
 		}
 	}
@@ -267,7 +287,10 @@ func TestHeadHasTheHeadersOfGet(t *testing.T) {
 	auth := "Authorization: JWT " + s.login(username, password)
 	get, head := s.do("GET", "/mountain/x", "", auth), s.do("HEAD", "/mountain/x", "", auth)
 	if head.body != "" || head.header.Get("Content-Length") != get.header.Get("Content-Length") {
-		t.Errorf("HEAD: body %q, Content-Length %s, want %s", head.body, head.header.Get("Content-Length"), get.header.Get("Content-Length"))
+		t.Errorf(
+			"HEAD: body %q, Content-Length %s, want %s", head.body, head.header.Get("Content-Length"),
+			get.header.Get("Content-Length"),
+		)
 	}
 }
 
@@ -276,7 +299,8 @@ func TestEveryAnswerHasSecurityHeaders(t *testing.T) {
 	s := newServer(t)
 	for _, path := range []string{"/healthz", "/mountain/x", "/nowhere", "/problems/forbidden"} {
 		a := s.do("GET", path, "")
-		if a.header.Get("X-Content-Type-Options") != "nosniff" || a.header.Get("Cache-Control") != "no-store" {
+		if a.header.Get("X-Content-Type-Options") != "nosniff" ||
+			a.header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: %v", path, a.header)
 		}
 	}

@@ -56,7 +56,8 @@ func TestPanicBecomesAProblem(t *testing.T) {
 	if a.status != 500 || p.Code != "internal_error" || strings.Contains(a.body, "secret") {
 		t.Errorf("%d %s", a.status, a.body)
 	}
-	if log := s.log.String(); !strings.Contains(log, "the secret cause") || !strings.Contains(log, p.RequestID) {
+	if log := s.log.String(); !strings.Contains(log, "the secret cause") ||
+		!strings.Contains(log, p.RequestID) {
 		t.Error("the log has no cause under the request id")
 	}
 	if a := s.do("GET", "/healthz", ""); a.status != 200 {
@@ -94,13 +95,16 @@ func TestErrorsOfResources(t *testing.T) {
 		{"database", fmt.Errorf("read: %w", models.ErrUnavailable), 503, "unavailable"},
 		{"deadline", context.DeadlineExceeded, 503, "unavailable"},
 		{"unknown", errors.New("pq: secret table"), 500, "internal_error"},
-		{"overloaded", &security.Error{Code: security.Overloaded, RetryAfter: 1200 * time.Millisecond}, 503, "overloaded"},
+		{"overloaded", &security.Error{Code: security.Overloaded, RetryAfter: 1200 * time.Millisecond}, 503,
+			"overloaded"},
 		{"code nobody knows", &security.Error{Code: "typo"}, 500, "internal_error"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := newServerWith(t, []handlers.TestRoute{{Path: "/failing", Resource: failing{tt.err}, Open: true}})
+			s := newServerWith(
+				t, []handlers.TestRoute{{Path: "/failing", Resource: failing{tt.err}, Open: true}},
+			)
 			a := s.do("GET", "/failing", "")
 			if p := a.problem(t); a.status != tt.status || string(p.Code) != tt.code {
 				t.Errorf("got %d %s", a.status, a.body)
@@ -172,12 +176,17 @@ func (every) Delete(c *gin.Context) error { c.Status(204); return nil }
 func TestResourceServesTheMethodsItHas(t *testing.T) {
 	t.Parallel()
 	s := newServerWith(t, []handlers.TestRoute{{Path: "/every", Resource: every{}, Open: true}})
-	for method, status := range map[string]int{"GET": 200, "HEAD": 200, "POST": 201, "PUT": 200, "PATCH": 200, "DELETE": 204, "OPTIONS": 204} {
+	for method, status := range map[string]int{"GET": 200, "HEAD": 200, "POST": 201, "PUT": 200, "PATCH": 200,
+		"DELETE": 204, "OPTIONS": 204} {
 		if a := s.do(method, "/every", ""); a.status != status {
 			t.Errorf("%s: %d", method, a.status)
 		}
 	}
-	if allow := s.do("TRACE", "/every", "").header.Get("Allow"); allow != "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT" {
+	if allow := s.do(
+		"TRACE", "/every", "",
+	).header.Get(
+		"Allow",
+	); allow != "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT" {
 		t.Errorf("Allow %q", allow)
 	}
 }
@@ -192,8 +201,10 @@ func TestBrokenHTTPIsRejected(t *testing.T) {
 		{"no host", "GET / HTTP/1.1\r\n\r\n", "400 Bad Request"},
 		{"headers too large", "GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("a", 20<<10) + "\r\n\r\n",
 			"431 Request Header Fields Too Large"},
-		{"unknown transfer encoding", "POST /auth HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", "501 Not Implemented"},
-		{"unknown expectation", "GET /healthz HTTP/1.1\r\nHost: x\r\nExpect: foo\r\n\r\n", "417 Expectation Failed"},
+		{"unknown transfer encoding", "POST /auth HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
+			"501 Not Implemented"},
+		{"unknown expectation", "GET /healthz HTTP/1.1\r\nHost: x\r\nExpect: foo\r\n\r\n",
+			"417 Expectation Failed"},
 		{"OPTIONS *", "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "404 Not Found"},
 		{"HTTP/3.0", "GET / HTTP/3.0\r\nHost: x\r\n\r\n", "505 HTTP Version Not Supported"},
 	}
@@ -260,7 +271,8 @@ func TestHashingIsBounded(t *testing.T) {
 	answers := make(chan answer, 5*places)
 	for i := range cap(answers) {
 		wg.Go(func() {
-			answers <- s.do("POST", "/auth", credentials(fmt.Sprint("nobody", i), "x"), jsonType, fmt.Sprintf("X-Forwarded-For: 198.51.100.%d", i))
+			answers <- s.do("POST", "/auth", credentials(fmt.Sprint("nobody", i), "x"), jsonType,
+				fmt.Sprintf("X-Forwarded-For: 198.51.100.%d", i))
 		})
 	}
 	wg.Wait()
@@ -324,12 +336,14 @@ func TestLogHasNoSecret(t *testing.T) {
 	s.do("GET", "/mountain/x?access_token="+token, "")
 	s.do("GET", "/healthz", "")
 	log := s.waitForLog(`"route":"/healthz"`)
-	for _, secret := range []string{token, tokens.RefreshToken, next.RefreshToken, next.AccessToken, strings.Split(token, ".")[2], password, "a wrong secret", "47114711", signingKey} {
+	for _, secret := range []string{token, tokens.RefreshToken, next.RefreshToken, next.AccessToken,
+		strings.Split(token, ".")[2], password, "a wrong secret", "47114711", signingKey} {
 		if strings.Contains(log, secret) {
 			t.Errorf("the log has %q", secret)
 		}
 	}
-	for _, wanted := range []string{`"route":"/auth","status":200`, `"user_id":1`, `refresh token used twice`, `"route":"/mountain/:name"`, `"code":"invalid_credentials"`, "wrong password"} {
+	for _, wanted := range []string{`"route":"/auth","status":200`, `"user_id":1`, `refresh token used twice`,
+		`"route":"/mountain/:name"`, `"code":"invalid_credentials"`, "wrong password"} {
 		if !strings.Contains(log, wanted) {
 			t.Errorf("the log lacks %s:\n%s", wanted, log)
 		}
@@ -352,7 +366,8 @@ func TestStoppingServerServesButIsNotReady(t *testing.T) {
 	if log := s.waitForLog(`"code":"stopping"`); strings.Contains(log, `"level":"ERROR"`) {
 		t.Errorf("an ordinary stop is logged as an error: %s", log)
 	}
-	for path, a := range map[string]answer{"/healthz": s.do("GET", "/healthz", ""), "/mountain": s.mountain(mine.AccessToken)} {
+	for path, a := range map[string]answer{"/healthz": s.do("GET", "/healthz", ""),
+		"/mountain": s.mountain(mine.AccessToken)} {
 		if a.status != 200 {
 			t.Errorf("%s: %d %s", path, a.status, a.body)
 		}

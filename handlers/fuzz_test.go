@@ -27,9 +27,12 @@ func fuzzServer(f *testing.F) *server {
 
 func FuzzLoginBody(f *testing.F) {
 	for _, seed := range []string{
-		"", "{", "null", "[]", `{"username":"sherpa","password":"everest"}`, `{"username":"sherpa","password":"everest"} `,
-		`{"username":"sherpa","password":"everest"}x`, `{"username":"a","username":"sherpa","password":"everest"}`,
-		`{"username":"sherpa","password":null}`, `{"USERNAME":"sherpa","password":"everest"}`, "\xef\xbb\xbf{}", `{"a":{"b":[1,2,3]}}`,
+		"", "{", "null", "[]", `{"username":"sherpa","password":"everest"}`,
+		`{"username":"sherpa","password":"everest"} `,
+		`{"username":"sherpa","password":"everest"}x`,
+		`{"username":"a","username":"sherpa","password":"everest"}`,
+		`{"username":"sherpa","password":null}`, `{"USERNAME":"sherpa","password":"everest"}`,
+		"\xef\xbb\xbf{}", `{"a":{"b":[1,2,3]}}`,
 	} {
 		f.Add(seed)
 	}
@@ -41,7 +44,10 @@ func FuzzLoginBody(f *testing.F) {
 		switch a.status {
 		case 200:
 			var sent map[string]string
-			if err := json.Unmarshal([]byte(body), &sent); err != nil || sent["password"] != password || len(sent) != 2 {
+			if err := json.Unmarshal(
+				[]byte(body), &sent,
+			); err != nil || sent["password"] != password ||
+				len(sent) != 2 {
 				t.Errorf("%q logged in", body)
 			}
 		case 400, 401, 413, 429: // the fuzzer is one address that logs in very often
@@ -53,7 +59,8 @@ func FuzzLoginBody(f *testing.F) {
 }
 
 func FuzzMountainName(f *testing.F) {
-	for _, seed := range []string{"everest", "K2 peak", "Éverest", "a+b", "a/b", "", "\x00", "<b>", "%", "..", "\xff", "a;b", "?", "#", strings.Repeat("k", 4096)} {
+	for _, seed := range []string{"everest", "K2 peak", "Éverest", "a+b", "a/b", "", "\x00", "<b>", "%", "..",
+		"\xff", "a;b", "?", "#", strings.Repeat("k", 4096)} {
 		f.Add(seed)
 	}
 	s := fuzzServer(f)
@@ -80,7 +87,8 @@ func FuzzMountainName(f *testing.F) {
 func FuzzBearerToken(f *testing.F) {
 	s := fuzzServer(f)
 	good := s.login(username, password)
-	for _, seed := range []string{"", good, "Bearer " + good, "JWT " + good, "bearer  " + good, "Bearer " + good + "=", "Bearer " + good[:len(good)-1], "Basic x"} {
+	for _, seed := range []string{"", good, "Bearer " + good, "JWT " + good, "bearer  " + good,
+		"Bearer " + good + "=", "Bearer " + good[:len(good)-1], "Basic x"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
@@ -89,7 +97,8 @@ func FuzzBearerToken(f *testing.F) {
 		a := s.serveDirectly(t, request)
 		if a.status == 200 {
 			scheme, token, _ := strings.Cut(strings.Trim(value, " \t"), " ")
-			if strings.Trim(token, " \t") != good || !strings.EqualFold(scheme, "bearer") && !strings.EqualFold(scheme, "jwt") {
+			if strings.Trim(token, " \t") != good ||
+				!strings.EqualFold(scheme, "bearer") && !strings.EqualFold(scheme, "jwt") {
 				t.Errorf("%q passed", value)
 			}
 			return

@@ -73,7 +73,9 @@ func TestEmptyAndShortKeysAreRefused(t *testing.T) { // gin-jwt refuses only nil
 	}
 }
 
-func TestFailuresKeepTheirStatus(t *testing.T) { // gin-jwt has 401 for a dead database, 403 and 400 for bad tokens
+func TestFailuresKeepTheirStatus(
+	t *testing.T,
+) { // gin-jwt has 401 for a dead database, 403 and 400 for bad tokens
 	t.Parallel()
 	s := newServer(t)
 	token := s.login(username, password)
@@ -88,10 +90,12 @@ func TestFailuresKeepTheirStatus(t *testing.T) { // gin-jwt has 401 for a dead d
 		t.Fatal(err)
 	}
 	for name, a := range map[string]answer{
-		"login": s.post("/auth", credentials(username, password)), "guard": s.mountain(token), "readyz": s.do("GET", "/readyz", ""),
+		"login": s.post("/auth", credentials(username,
+			password)), "guard": s.mountain(token), "readyz": s.do("GET", "/readyz", ""),
 	} {
 		p := a.problem(t)
-		if a.status != 503 || p.Code != "unavailable" || a.header.Get("Retry-After") != "2" || a.header.Get("WWW-Authenticate") != "" {
+		if a.status != 503 || p.Code != "unavailable" || a.header.Get("Retry-After") != "2" ||
+			a.header.Get("WWW-Authenticate") != "" {
 			t.Errorf("%s without a database: %d %v %s", name, a.status, a.header, a.body)
 		}
 		if strings.Contains(a.body, "sql") || strings.Contains(a.body, "closed") {
@@ -127,9 +131,12 @@ func TestSchemes(t *testing.T) { // gin-jwt knows one scheme in one spelling
 		{"scheme without a token", []string{"Bearer"}, 401, "token_missing", "no token after the scheme"},
 		{"scheme and blanks", []string{"Bearer   "}, 401, "token_missing", "no token after the scheme"},
 		{"two words", []string{"Bearer " + token + " x"}, 401, "token_invalid", "more than one word"},
-		{"two in one line", []string{"Bearer " + token + ", JWT " + token}, 401, "token_invalid", "more than one word"},
-		{"two headers", []string{"Bearer " + token, "Bearer " + token}, 400, "invalid_authorization", "one Authorization header"},
-		{"two headers, one empty", []string{"", "Bearer " + token}, 400, "invalid_authorization", "one Authorization header"},
+		{"two in one line", []string{"Bearer " + token + ", JWT " + token}, 401, "token_invalid",
+			"more than one word"},
+		{"two headers", []string{"Bearer " + token, "Bearer " + token}, 400, "invalid_authorization",
+			"one Authorization header"},
+		{"two headers, one empty", []string{"", "Bearer " + token}, 400, "invalid_authorization",
+			"one Authorization header"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -176,9 +183,12 @@ func TestChallenges(t *testing.T) { // gin-jwt's is unquoted, and sent with ever
 		want   []string
 	}{
 		{"no token", s.do("GET", "/mountain/x", ""), []string{bearer, jwt}},
-		{"bad token as Bearer", s.do("GET", "/mountain/x", "", "Authorization: bearer "+bad), []string{bearer + `, error="invalid_token"`, jwt}},
-		{"bad token as JWT", s.do("GET", "/mountain/x", "", "Authorization: jwt "+bad), []string{bearer, jwt + `, error="invalid_token"`}},
-		{"two headers", s.do("GET", "/mountain/x", "", "Authorization: a b", "Authorization: c d"), []string{bearer + `, error="invalid_request"`, jwt}},
+		{"bad token as Bearer", s.do("GET", "/mountain/x", "", "Authorization: bearer "+bad),
+			[]string{bearer + `, error="invalid_token"`, jwt}},
+		{"bad token as JWT", s.do("GET", "/mountain/x", "", "Authorization: jwt "+bad),
+			[]string{bearer, jwt + `, error="invalid_token"`}},
+		{"two headers", s.do("GET", "/mountain/x", "", "Authorization: a b", "Authorization: c d"),
+			[]string{bearer + `, error="invalid_request"`, jwt}},
 		{"wrong password", s.post("/auth", credentials(username, "x")), []string{bearer, jwt}},
 		{"bad request", s.post("/auth", "{"), nil},
 		{"not found", s.do("GET", "/nowhere", ""), nil},
@@ -192,7 +202,9 @@ func TestChallenges(t *testing.T) { // gin-jwt's is unquoted, and sent with ever
 	}
 }
 
-func TestNoHandlerOfGinJWTButTheLogin(t *testing.T) { // its RefreshHandler renews for ever, its LogoutHandler ends nothing
+func TestNoHandlerOfGinJWTButTheLogin(
+	t *testing.T,
+) { // its RefreshHandler renews for ever, its LogoutHandler ends nothing
 	t.Parallel()
 	s := newServer(t)
 	for _, route := range s.router.Routes() {
@@ -212,56 +224,75 @@ func TestForgedTokens(t *testing.T) {
 	b64 := base64.RawURLEncoding.EncodeToString
 	signedWith := func(header string) string { return sign(signingKey, header, text) }
 	tests := map[string]string{
-		"alg none, no signature":   b64([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + payload + ".",
-		"alg none, old signature":  b64([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + payload + "." + sum,
-		"alg None":                 signedWith(`{"alg":"None","typ":"JWT"}`),
-		"alg in lower case":        signedWith(`{"alg":"hs256","typ":"JWT"}`),
-		"alg HS384":                signedWith(`{"alg":"HS384","typ":"JWT"}`),
-		"alg RS256":                signedWith(`{"alg":"RS256","typ":"JWT"}`),
-		"no alg":                   signedWith(`{"typ":"JWT"}`),
-		"alg twice":                signedWith(`{"alg":"HS256","alg":"HS256","typ":"JWT"}`),
-		"unknown crit":             signedWith(`{"alg":"HS256","crit":["x"],"typ":"JWT","x":1}`),
-		"kid":                      signedWith(`{"alg":"HS256","kid":"../../dev/null","typ":"JWT"}`),
-		"jwk":                      signedWith(`{"alg":"HS256","jwk":{"kty":"oct","k":"AA"},"typ":"JWT"}`),
-		"other typ":                signedWith(`{"alg":"HS256","typ":"at+jwt"}`),
-		"other order in header":    signedWith(`{"typ":"JWT","alg":"HS256"}`),
-		"empty signature":          header + "." + payload + ".",
-		"two parts":                header + "." + payload,
-		"four parts":               good + "." + sum,
-		"empty payload":            sign(signingKey, jwtHeader, ""),
-		"other key":                sign("another key, which is long enough for HS256", jwtHeader, text),
-		"empty key":                sign("", jwtHeader, text),
-		"text behind the claims":   sign(signingKey, jwtHeader, text+"x"),
-		"two objects":              sign(signingKey, jwtHeader, text+text),
-		"array":                    sign(signingKey, jwtHeader, "["+text+"]"),
-		"duplicate member":         sign(signingKey, jwtHeader, `{"exp":1,`+text[1:]),
-		"not UTF-8":                sign(signingKey, jwtHeader, `{"x":"`+"\xff"+`",`+text[1:]),
-		"stray bits at the end":    strayBits(good),
-		"padding":                  good + "=",
-		"line end in signature":    header + "." + payload + "." + sum[:10] + "\n" + sum[10:],
-		"line end in payload":      header + "." + payload[:10] + "\r\n" + payload[10:] + "." + sum,
-		"standard base64 alphabet": header + "." + payload + "." + strings.NewReplacer("-", "+", "_", "/").Replace("-_"+sum[2:]),
-		"JSON serialisation":       `{"payload":"` + payload + `","protected":"` + header + `","signature":"` + sum + `"}`,
-		"5 parts, as JWE":          "a.b.c.d.e",
-		"very long":                header + "." + strings.Repeat("A", 5000) + "." + sum,
-		"very long, well signed":   forge(t, good, func(c map[string]any) { c["x"] = strings.Repeat("x", 5000) }),
-		"payload changed":          header + "." + b64([]byte(strings.Replace(text, `"sub":"1"`, `"sub":"2"`, 1))) + "." + sum,
-		"other issuer":             forge(t, good, func(c map[string]any) { c["iss"] = "k2" }),
-		"no issuer":                forge(t, good, func(c map[string]any) { delete(c, "iss") }),
-		"other audience":           forge(t, good, func(c map[string]any) { c["aud"] = "k2" }),
-		"several audiences":        forge(t, good, func(c map[string]any) { c["aud"] = []string{"sherpa", "k2"} }),
-		"no audience":              forge(t, good, func(c map[string]any) { delete(c, "aud") }),
-		"no nbf":                   forge(t, good, func(c map[string]any) { delete(c, "nbf") }),
-		"no iat":                   forge(t, good, func(c map[string]any) { delete(c, "iat") }),
-		"sub of another":           forge(t, good, func(c map[string]any) { c["sub"] = "2" }),
-		"identity of another":      forge(t, good, func(c map[string]any) { c["identity"] = 2; c["sub"] = "2" }),
+		"alg none, no signature":  b64([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + payload + ".",
+		"alg none, old signature": b64([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + payload + "." + sum,
+		"alg None":                signedWith(`{"alg":"None","typ":"JWT"}`),
+		"alg in lower case":       signedWith(`{"alg":"hs256","typ":"JWT"}`),
+		"alg HS384":               signedWith(`{"alg":"HS384","typ":"JWT"}`),
+		"alg RS256":               signedWith(`{"alg":"RS256","typ":"JWT"}`),
+		"no alg":                  signedWith(`{"typ":"JWT"}`),
+		"alg twice":               signedWith(`{"alg":"HS256","alg":"HS256","typ":"JWT"}`),
+		"unknown crit":            signedWith(`{"alg":"HS256","crit":["x"],"typ":"JWT","x":1}`),
+		"kid":                     signedWith(`{"alg":"HS256","kid":"../../dev/null","typ":"JWT"}`),
+		"jwk":                     signedWith(`{"alg":"HS256","jwk":{"kty":"oct","k":"AA"},"typ":"JWT"}`),
+		"other typ":               signedWith(`{"alg":"HS256","typ":"at+jwt"}`),
+		"other order in header":   signedWith(`{"typ":"JWT","alg":"HS256"}`),
+		"empty signature":         header + "." + payload + ".",
+		"two parts":               header + "." + payload,
+		"four parts":              good + "." + sum,
+		"empty payload":           sign(signingKey, jwtHeader, ""),
+		"other key":               sign("another key, which is long enough for HS256", jwtHeader, text),
+		"empty key":               sign("", jwtHeader, text),
+		"text behind the claims":  sign(signingKey, jwtHeader, text+"x"),
+		"two objects":             sign(signingKey, jwtHeader, text+text),
+		"array":                   sign(signingKey, jwtHeader, "["+text+"]"),
+		"duplicate member":        sign(signingKey, jwtHeader, `{"exp":1,`+text[1:]),
+		"not UTF-8":               sign(signingKey, jwtHeader, `{"x":"`+"\xff"+`",`+text[1:]),
+		"stray bits at the end":   strayBits(good),
+		"padding":                 good + "=",
+		"line end in signature":   header + "." + payload + "." + sum[:10] + "\n" + sum[10:],
+		"line end in payload":     header + "." + payload[:10] + "\r\n" + payload[10:] + "." + sum,
+		"standard base64 alphabet": header + "." + payload + "." + strings.NewReplacer(
+			"-", "+", "_", "/",
+		).Replace(
+			"-_"+sum[2:],
+		),
+		"JSON serialisation": `{"payload":"` + payload + `","protected":"` + header +
+			`","signature":"` + sum + `"}`,
+		"5 parts, as JWE": "a.b.c.d.e",
+		"very long":       header + "." + strings.Repeat("A", 5000) + "." + sum,
+		"very long, well signed": forge(
+			t, good, func(c map[string]any) { c["x"] = strings.Repeat("x", 5000) },
+		),
+		"payload changed": header + "." + b64(
+			[]byte(strings.Replace(text, `"sub":"1"`, `"sub":"2"`, 1)),
+		) + "." + sum,
+		"other issuer":   forge(t, good, func(c map[string]any) { c["iss"] = "k2" }),
+		"no issuer":      forge(t, good, func(c map[string]any) { delete(c, "iss") }),
+		"other audience": forge(t, good, func(c map[string]any) { c["aud"] = "k2" }),
+		"several audiences": forge(
+			t, good, func(c map[string]any) { c["aud"] = []string{"sherpa", "k2"} },
+		),
+		"no audience":    forge(t, good, func(c map[string]any) { delete(c, "aud") }),
+		"no nbf":         forge(t, good, func(c map[string]any) { delete(c, "nbf") }),
+		"no iat":         forge(t, good, func(c map[string]any) { delete(c, "iat") }),
+		"sub of another": forge(t, good, func(c map[string]any) { c["sub"] = "2" }),
+		"identity of another": forge(
+			t, good, func(c map[string]any) { c["identity"] = 2; c["sub"] = "2" },
+		),
 		"identity as a text":       forge(t, good, func(c map[string]any) { c["identity"] = "1" }),
 		"identity with a fraction": forge(t, good, func(c map[string]any) { c["identity"] = 1.5 }),
 		"session of nobody":        forge(t, good, func(c map[string]any) { c["sid"] = "x" }),
 	}
 	for _, name := range slices.Sorted(maps.Keys(tests)) {
 		t.Run(name, func(t *testing.T) {
-			reply := s.raw(fmt.Sprintf("GET /mountain/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer %s\r\n\r\n", tests[name]))
+			reply := s.raw(
+				fmt.Sprintf(
+					"GET /mountain/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"+
+						"Authorization: Bearer %s\r\n\r\n",
+					tests[name],
+				),
+			)
 			if !strings.HasPrefix(reply, "HTTP/1.1 401 ") && !strings.HasPrefix(reply, "HTTP/1.1 400 ") {
 				t.Errorf("got %s", reply)
 			}
@@ -282,7 +313,8 @@ func TestForgedTokens(t *testing.T) {
 func TestLenientParserSeesOnlyOurForm(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	for _, token := range []string{sign(signingKey, `{"alg":"none"}`, `{}`), sign(signingKey, `{"alg":"HS384","typ":"JWT"}`, `{}`)} {
+	for _, token := range []string{sign(signingKey, `{"alg":"none"}`, `{}`), sign(signingKey,
+		`{"alg":"HS384","typ":"JWT"}`, `{}`)} {
 		if p := s.mountain(token).problem(t); !strings.Contains(p.Detail, "its header is not the one") {
 			t.Errorf("%s was refused later than at the first look: %s", token, p.Detail)
 		}
@@ -403,7 +435,10 @@ func TestTokensEndWithTheirUserOrSession(t *testing.T) {
 			}
 			s.poll()
 			a := s.mountain(token)
-			if p := a.problem(t); a.status != 401 || p.Code != "session_ended" || string(p.Reason) != tt.reason {
+			if p := a.problem(
+				t,
+			); a.status != 401 || p.Code != "session_ended" ||
+				string(p.Reason) != tt.reason {
 				t.Errorf("after: %d %s", a.status, a.body)
 			}
 		})
@@ -430,14 +465,18 @@ func TestRolesAreThoseOfTheDatabase(t *testing.T) {
 	for name, tt := range map[string]struct {
 		token  string
 		status int
-	}{"has the role": {admin, 204}, "has not": {other, 403}, "claims it": {boasting, 403}, "no token": {"", 401}} {
+	}{"has the role": {admin, 204}, "has not": {other, 403}, "claims it": {boasting, 403}, "no token": {"",
+		401}} {
 		a := s.do("GET", "/admin", "", "Authorization: Bearer "+tt.token)
 		if a.status != tt.status {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
 		}
 		if a.status == 403 {
 			challenge := a.header.Get("WWW-Authenticate")
-			if p := a.problem(t); p.Code != "forbidden" || !strings.Contains(challenge, "insufficient_scope") {
+			if p := a.problem(
+				t,
+			); p.Code != "forbidden" ||
+				!strings.Contains(challenge, "insufficient_scope") {
 				t.Errorf("%s: %s, %s", name, a.body, challenge)
 			}
 		}

@@ -21,16 +21,23 @@ func TestCredentialsByRoute(t *testing.T) {
 	all := func(status int) []int { return slices.Repeat([]int{status}, len(columns)) }
 	protected := []int{401, 401, 401, 401, 200, 200}
 	matrix := map[string][]int{
-		"POST /auth":                 all(200), // with the right body: a token in the header changes nothing
-		"OPTIONS /auth":              all(204),
-		"POST /auth/refresh":         all(200), // with the right body, as the login
-		"OPTIONS /auth/refresh":      all(204),
-		"POST /auth/logout":          {401, 401, 401, 204, 204, 204},
-		"OPTIONS /auth/logout":       all(204),
-		"GET /auth/me":               protected,
-		"HEAD /auth/me":              protected,
-		"OPTIONS /auth/me":           all(204),
-		"PUT /auth/password":         {401, 401, 401, 401, 204, 403}, // with the password of the user, not of the administrator
+		"POST /auth":            all(200), // with the right body: a token in the header changes nothing
+		"OPTIONS /auth":         all(204),
+		"POST /auth/refresh":    all(200), // with the right body, as the login
+		"OPTIONS /auth/refresh": all(204),
+		"POST /auth/logout":     {401, 401, 401, 204, 204, 204},
+		"OPTIONS /auth/logout":  all(204),
+		"GET /auth/me":          protected,
+		"HEAD /auth/me":         protected,
+		"OPTIONS /auth/me":      all(204),
+		"PUT /auth/password": {
+			401,
+			401,
+			401,
+			401,
+			204,
+			403,
+		}, // with the password of the user, not of the administrator
 		"OPTIONS /auth/password":     all(204),
 		"GET /auth/sessions":         protected,
 		"HEAD /auth/sessions":        protected,
@@ -63,7 +70,9 @@ func TestCredentialsByRoute(t *testing.T) {
 		for i, column := range columns {
 			tokens := s.tokensOfEveryKind(columns) // anew, because some requests end sessions
 			other := s.post("/auth", credentials(username, password)).tokens(t)
-			path := strings.NewReplacer(":code", "forbidden", ":name", "everest", ":id", strings.Split(other.RefreshToken, ".")[0])
+			path := strings.NewReplacer(
+				":code", "forbidden", ":name", "everest", ":id", strings.Split(other.RefreshToken, ".")[0],
+			)
 			body := map[string]string{
 				"POST /auth":         credentials(username, password),
 				"POST /auth/refresh": `{"refresh_token":"` + other.RefreshToken + `"}`,
@@ -88,7 +97,9 @@ func TestCredentialsByRoute(t *testing.T) {
 // resetPassword undoes a change.
 func (s *server) resetPassword() {
 	s.t.Helper()
-	if _, err := s.store.SetPassword(s.t.Context(), s.user.ID, s.user.PasswordHash, "", s.clock.Now()); err != nil {
+	if _, err := s.store.SetPassword(
+		s.t.Context(), s.user.ID, s.user.PasswordHash, "", s.clock.Now(),
+	); err != nil {
 		s.t.Fatal(err)
 	}
 	s.poll()
@@ -104,7 +115,9 @@ func (s *server) tokensOfEveryKind(columns []string) map[string]string {
 		s.t.Fatal(err)
 	}
 	tokens["user"], tokens["admin"] = s.login(username, password), s.login("ada", "an analytical engine")
-	tokens["expired"] = forge(s.t, tokens["user"], func(c map[string]any) { c["exp"] = s.clock.Now().Unix() - 1 })
+	tokens["expired"] = forge(
+		s.t, tokens["user"], func(c map[string]any) { c["exp"] = s.clock.Now().Unix() - 1 },
+	)
 	for _, column := range columns {
 		if _, ok := tokens[column]; !ok {
 			s.t.Fatalf("no token for the column %s", column)

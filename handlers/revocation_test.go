@@ -22,7 +22,8 @@ func TestWarmRequestsNeedNoDatabase(t *testing.T) {
 		}
 	}
 	after := s.service.CacheStats()
-	if after.Loads != before.Loads || after.Hits != before.Hits+100 || after.Tokens != 1 || after.Sessions != 1 {
+	if after.Loads != before.Loads || after.Hits != before.Hits+100 || after.Tokens != 1 ||
+		after.Sessions != 1 {
 		t.Errorf("before %+v, after %+v", before, after)
 	}
 }
@@ -61,7 +62,9 @@ func TestRevocationReachesAnotherReplica(t *testing.T) {
 			t.Fatal(err)
 		}
 		if a := replica.mountain(mine.AccessToken); a.status != 200 {
-			t.Errorf("%s: the replica asked the database although it remembers: the test proves nothing", name)
+			t.Errorf(
+				"%s: the replica asked the database although it remembers: the test proves nothing", name,
+			)
 		}
 		replica.poll()
 		if a := replica.mountain(mine.AccessToken); a.status != 401 {
@@ -115,7 +118,8 @@ func TestAfterAnOutageNothingStaleIsBelieved(t *testing.T) {
 // remembers.
 func TestLatePollIsMadeUpFor(t *testing.T) {
 	t.Parallel()
-	for late, status := range map[time.Duration]int{900 * time.Millisecond: 200, 901 * time.Millisecond: 401, 30 * time.Second: 401} {
+	for late, status := range map[time.Duration]int{900 * time.Millisecond: 200, 901 * time.Millisecond: 401,
+		30 * time.Second: 401} {
 		s := newServer(t)
 		replica := newServerOn(t, s, signingKey)
 		mine := s.open()
@@ -227,7 +231,9 @@ func TestFullDatabase(t *testing.T) {
 	limitPages(t, s, 1) // SQLite takes the present size for the least, and answers as it does on a full disk
 	var a answer
 	for i := range 1000 {
-		if a = s.attempt(fmt.Sprint("nobody", i), "x", fmt.Sprintf("198.51.%d.%d", i/250, i%250)); a.status != 401 {
+		if a = s.attempt(
+			fmt.Sprint("nobody", i), "x", fmt.Sprintf("198.51.%d.%d", i/250, i%250),
+		); a.status != 401 {
 			break
 		}
 	}
@@ -274,7 +280,14 @@ func TestDatabaseHoldsNoTokenAndNoPassword(t *testing.T) {
 	if !strings.Contains(content.String(), "argon2id") {
 		t.Fatal("that is not the database")
 	}
-	secrets := []string{mine.AccessToken, mine.RefreshToken, next.RefreshToken, password, "typed into the wrong field", signingKey}
+	secrets := []string{
+		mine.AccessToken,
+		mine.RefreshToken,
+		next.RefreshToken,
+		password,
+		"typed into the wrong field",
+		signingKey,
+	}
 	for _, refresh := range []string{mine.RefreshToken, next.RefreshToken} {
 		_, secret, _ := strings.Cut(refresh, ".")
 		secrets = append(secrets, secret[20:])

@@ -127,7 +127,13 @@ func newServerWith(t testing.TB, more []handlers.TestRoute, change ...func(*hand
 
 // config is that of a server with this service.
 func (s *server) config(service *security.Service) handlers.Config {
-	return handlers.Config{Service: service, Store: s.store, Now: s.clock.Now, Logger: service.Logger, AccessLog: true}
+	return handlers.Config{
+		Service:   service,
+		Store:     s.store,
+		Now:       s.clock.Now,
+		Logger:    service.Logger,
+		AccessLog: true,
+	}
 }
 
 func (s *server) serve(config handlers.Config, more []handlers.TestRoute) {
@@ -181,7 +187,11 @@ func (s *server) addUser(name, password string, roles ...string) models.User {
 		s.t.Fatal(err)
 	}
 	user, err := s.store.CreateUser(s.t.Context(), models.User{
-		Username: name, PasswordHash: hash, Roles: roles, CreatedAt: s.clock.Now(), PasswordChangedAt: s.clock.Now(),
+		Username:          name,
+		PasswordHash:      hash,
+		Roles:             roles,
+		CreatedAt:         s.clock.Now(),
+		PasswordChangedAt: s.clock.Now(),
 	})
 	if err != nil {
 		s.t.Fatal(err)

@@ -45,7 +45,8 @@ func TestRefreshRotates(t *testing.T) {
 	s.clock.add(4 * time.Minute)
 	a := s.refresh(first.RefreshToken)
 	second := a.tokens(t)
-	if second.RefreshToken == first.RefreshToken || second.AccessToken == first.AccessToken || a.header.Get("Cache-Control") != "no-store" {
+	if second.RefreshToken == first.RefreshToken || second.AccessToken == first.AccessToken ||
+		a.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("not rotated: %+v", second)
 	}
 	if sid := claims(t, second.AccessToken)["sid"]; sid != claims(t, first.AccessToken)["sid"] {
@@ -165,7 +166,8 @@ func TestRefreshRefusesWhatIsNoRefreshToken(t *testing.T) {
 		t.Errorf("a refresh token as an access token: %d", a.status)
 	}
 	s.refresh(good.RefreshToken).tokens(t) // nothing of it ended the session
-	for _, body := range []string{`{}`, `{"refresh_token":1}`, `{"refresh_token":null}`, ``, `{"refresh_token":"x","y":1}`} {
+	for _, body := range []string{`{}`, `{"refresh_token":1}`, `{"refresh_token":null}`, ``,
+		`{"refresh_token":"x","y":1}`} {
 		if a := s.post("/auth/refresh", body); a.status != 400 {
 			t.Errorf("%s: %d", body, a.status)
 		}
@@ -179,7 +181,10 @@ func TestGuessAtAnOldRefreshTokenEndsNothing(t *testing.T) {
 	first := s.open()
 	id, secret, _ := strings.Cut(first.RefreshToken, ".")
 	second := s.refresh(first.RefreshToken).tokens(t)
-	if a := s.refresh(id + "." + flip(t, secret, 20)); a.status != 401 || a.problem(t).Code != "refresh_token_invalid" {
+	if a := s.refresh(
+		id + "." + flip(t, secret, 20),
+	); a.status != 401 ||
+		a.problem(t).Code != "refresh_token_invalid" {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	s.refresh(second.RefreshToken).tokens(t)
@@ -200,7 +205,10 @@ func TestRefreshTokenFromTheFuture(t *testing.T) {
 	if a := s.refresh(third.RefreshToken); a.status != 401 || a.problem(t).Code != "refresh_token_invalid" {
 		t.Errorf("%d %s", a.status, a.body)
 	}
-	if session, _, err = s.store.SessionWithUser(t.Context(), session.ID); session.EndedReason != "" || err != nil {
+	if session, _, err = s.store.SessionWithUser(
+		t.Context(), session.ID,
+	); session.EndedReason != "" ||
+		err != nil {
 		t.Errorf("the session ended: %s, %v", session.EndedReason, err)
 	}
 }
@@ -275,9 +283,12 @@ func TestRefreshAfterAnAbsence(t *testing.T) {
 		ended  bool
 	}{
 		{"just before it", 2 * time.Second, []time.Duration{20 * time.Second}, 9 * time.Second, false},
-		{"two in a row", 2 * time.Second, []time.Duration{20 * time.Second, 20 * time.Second}, 9 * time.Second, false},
-		{"the client had time before it", 11 * time.Second, []time.Duration{20 * time.Second}, time.Second, true},
-		{"the client had time after it", 2 * time.Second, []time.Duration{20 * time.Second}, 11 * time.Second, true},
+		{"two in a row", 2 * time.Second, []time.Duration{20 * time.Second, 20 * time.Second},
+			9 * time.Second, false},
+		{"the client had time before it", 11 * time.Second, []time.Duration{20 * time.Second}, time.Second,
+			true},
+		{"the client had time after it", 2 * time.Second, []time.Duration{20 * time.Second}, 11 * time.Second,
+			true},
 		{"no absence", 2 * time.Second, nil, 9 * time.Second, true},
 	}
 	for _, tt := range tests {
@@ -314,7 +325,10 @@ func TestRefreshBeforeTheReturnIsNoticed(t *testing.T) {
 	t.Parallel()
 	requests := map[string]func(s *server, used tokens) answer{
 		"refresh": func(s *server, used tokens) answer { return s.refresh(used.RefreshToken) },
-		"logout":  func(s *server, used tokens) answer { return s.logout("refresh token", "?scope=others", used) },
+		"logout": func(s *server, used tokens) answer {
+			return s.logout("refresh token", "?scope=others",
+				used)
+		},
 	}
 	tests := []struct {
 		name   string
@@ -404,7 +418,10 @@ func TestRefreshAfterAChangeOfKeys(t *testing.T) {
 	s := newServer(t)
 	first := s.open()
 	without := newServerOn(t, s, retiredKey)
-	if a := without.refresh(first.RefreshToken); a.status != 401 || a.problem(t).Code != "refresh_token_invalid" {
+	if a := without.refresh(
+		first.RefreshToken,
+	); a.status != 401 ||
+		a.problem(t).Code != "refresh_token_invalid" {
 		t.Errorf("without the old key: %d %s", a.status, a.body)
 	}
 	changed := newServerOn(t, s, retiredKey+","+signingKey)
@@ -432,7 +449,11 @@ func TestLogout(t *testing.T) {
 				t.Parallel()
 				s := newServer(t)
 				s.addUser("ada", "an analytical engine")
-				mine, second, elses := s.open(), s.open(), s.post("/auth", credentials("ada", "an analytical engine")).tokens(t)
+				mine, second, elses := s.open(), s.open(), s.post(
+					"/auth", credentials("ada", "an analytical engine"),
+				).tokens(
+					t,
+				)
 				for _, token := range []tokens{mine, second, elses} {
 					s.mountain(token.AccessToken) // into the cache
 				}
@@ -441,7 +462,8 @@ func TestLogout(t *testing.T) {
 						t.Fatalf("%d %s", a.status, a.body)
 					}
 				}
-				for token, ended := range map[tokens]bool{mine: tt.ends, second: tt.endsSecond, elses: tt.endsElse} {
+				for token, ended := range map[tokens]bool{mine: tt.ends, second: tt.endsSecond,
+					elses: tt.endsElse} {
 					a, r := s.mountain(token.AccessToken), s.refresh(token.RefreshToken)
 					if ended {
 						a.wantEnded(t, "logout")
@@ -497,8 +519,11 @@ func TestLogoutWithAnEmptyChunkedBody(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	mine := s.open()
-	reply := s.raw("POST /auth/logout HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nAuthorization: Bearer " +
-		mine.AccessToken + "\r\n\r\n0\r\n\r\n")
+	reply := s.raw(
+		"POST /auth/logout HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" +
+			"Transfer-Encoding: chunked\r\nAuthorization: Bearer " +
+			mine.AccessToken + "\r\n\r\n0\r\n\r\n",
+	)
 	if !strings.HasPrefix(reply, "HTTP/1.1 204 ") {
 		t.Error(reply)
 	}
@@ -576,7 +601,9 @@ func TestMe(t *testing.T) {
 	s := newServer(t)
 	mine := s.open()
 	a := s.do("GET", "/auth/me", "", "Authorization: Bearer "+mine.AccessToken)
-	want := fmt.Sprintf(`{"id":1,"username":"sherpa","roles":[],"session_id":"%s"}`, claims(t, mine.AccessToken)["sid"])
+	want := fmt.Sprintf(
+		`{"id":1,"username":"sherpa","roles":[],"session_id":"%s"}`, claims(t, mine.AccessToken)["sid"],
+	)
 	if a.body != want {
 		t.Errorf("got %s, want %s", a.body, want)
 	}
@@ -610,7 +637,12 @@ func TestSessionList(t *testing.T) {
 	s.login("ada", "an analytical engine")
 	first := s.open()
 	s.clock.add(time.Second)
-	second := s.do("POST", "/auth", credentials(username, password), jsonType, "User-Agent: Everest/1.0", "X-Forwarded-For: 2001:db8::7").tokens(t)
+	second := s.do(
+		"POST", "/auth", credentials(username, password), jsonType, "User-Agent: Everest/1.0",
+		"X-Forwarded-For: 2001:db8::7",
+	).tokens(
+		t,
+	)
 	s.logout("access token", "", first)
 
 	all := s.sessions(second.AccessToken)
@@ -618,10 +650,13 @@ func TestSessionList(t *testing.T) {
 		t.Fatalf("%d sessions: %+v", len(all), all)
 	}
 	newest, oldest := all[0], all[1]
-	if !newest.Current || newest.Address != "2001:db8::7" || newest.UserAgent != "Everest/1.0" || newest.EndedReason != nil || !newest.CreatedAt.Equal(s.clock.Now()) {
+	if !newest.Current || newest.Address != "2001:db8::7" || newest.UserAgent != "Everest/1.0" ||
+		newest.EndedReason != nil ||
+		!newest.CreatedAt.Equal(s.clock.Now()) {
 		t.Errorf("newest: %+v", newest)
 	}
-	if oldest.Current || oldest.EndedReason == nil || *oldest.EndedReason != "logout" || oldest.Address != "127.0.0.1" {
+	if oldest.Current || oldest.EndedReason == nil || *oldest.EndedReason != "logout" ||
+		oldest.Address != "127.0.0.1" {
 		t.Errorf("oldest: %+v", oldest)
 	}
 	if got := newest.EndsAt.Sub(newest.IdleEndsAt); got != 23*24*time.Hour {
@@ -648,7 +683,9 @@ func TestEndingOneSession(t *testing.T) {
 		{"own, again", id(second), 204},
 	}
 	for _, tt := range tests {
-		if a := s.do("DELETE", "/auth/sessions/"+tt.id, "", "Authorization: Bearer "+mine.AccessToken); a.status != tt.status {
+		if a := s.do(
+			"DELETE", "/auth/sessions/"+tt.id, "", "Authorization: Bearer "+mine.AccessToken,
+		); a.status != tt.status {
 			t.Errorf("%s: %d %s", tt.name, a.status, a.body)
 		}
 	}
@@ -673,14 +710,18 @@ func TestPasswordChange(t *testing.T) {
 		status              int
 		code, detail        string
 	}{
-		{"wrong current", "wrong", "a password of its own", 403, "wrong_password", "current password is wrong"},
+		{"wrong current", "wrong", "a password of its own", 403, "wrong_password",
+			"current password is wrong"},
 		{"too short", password, "short", 400, "invalid_request", "at least 15"},
 		{"common", password, "passwordpassword", 400, "invalid_request", "most used"},
 		{"the same", password, password, 400, "invalid_request", "is the current one"},
 	}
 	for _, tt := range tests {
 		a := change(passwords(tt.current, tt.next))
-		if p := a.problem(t); a.status != tt.status || string(p.Code) != tt.code || !strings.Contains(p.Detail, tt.detail) {
+		if p := a.problem(
+			t,
+		); a.status != tt.status || string(p.Code) != tt.code ||
+			!strings.Contains(p.Detail, tt.detail) {
 			t.Errorf("%s: %d %s", tt.name, a.status, a.body)
 		}
 	}
@@ -713,7 +754,10 @@ func TestPasswordGuessesWithAStolenToken(t *testing.T) {
 	mine := s.open()
 	statuses := map[int]int{}
 	for range 20 {
-		a := s.do("PUT", "/auth/password", passwords("wrong", "a password of its own"), jsonType, "Authorization: Bearer "+mine.AccessToken)
+		a := s.do(
+			"PUT", "/auth/password", passwords("wrong", "a password of its own"), jsonType,
+			"Authorization: Bearer "+mine.AccessToken,
+		)
 		statuses[a.status]++
 	}
 	if statuses[403] != models.FreeTries+1 || statuses[429] != 20-models.FreeTries-1 {
