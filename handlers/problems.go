@@ -167,7 +167,7 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 		{
 			Code: internalError, Status: http.StatusInternalServerError,
 			Title:   "Something went wrong on our side",
-			Meaning: "The service met a fault that it did not expect.",
+			Meaning: "The service hit an error that it did not expect.",
 			Remedy: "Try again later. If it stays, give the operator the `request_id`: the log has the " +
 				"cause under it.",
 		},

@@ -118,14 +118,14 @@ func explainSyntactic(err *jsontext.SyntacticError) error {
 	return InvalidRequest(fmt.Sprintf("The body is not valid JSON: look at byte %d.", err.ByteOffset))
 }
 
-// invalidMember names the member at fault; a very long name is cut.
-func invalidMember(pointer jsontext.Pointer, fault string) error {
+// invalidMember names the wrong member; it cuts a very long name.
+func invalidMember(pointer jsontext.Pointer, wrong string) error {
 	const longest = 64
 	name := strings.ToValidUTF8(string(pointer), "")
 	if utf8.RuneCountInString(name) > longest {
 		name = string([]rune(name)[:longest]) + "…"
 	}
-	detail := fmt.Sprintf("`%s` %s.", strings.TrimPrefix(name, "/"), fault)
+	detail := fmt.Sprintf("`%s` %s.", strings.TrimPrefix(name, "/"), wrong)
 	return InvalidRequest(detail, FieldError{Detail: detail, Pointer: "#" + name})
 }
 

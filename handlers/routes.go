@@ -86,7 +86,7 @@ type api struct {
 }
 
 // role returns a group for principals with the role.
-func (a *api) role(name string) *gin.RouterGroup { //nolint:unused // for the routes of a fork
+func (a *api) role(name string) *gin.RouterGroup {
 	return a.protected.Group("/", a.adapt(a.gate.RequireRole(name)))
 }
 
