@@ -349,3 +349,11 @@ func trust(networks ...string) func(*handlers.Config) {
 		}
 	}
 }
+
+// decode reads the body, which must be JSON of status 200.
+func (a answer) decode(t testing.TB, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(a.body), into); err != nil || a.status != 200 {
+		t.Fatalf("%d %s: %v", a.status, a.body, err)
+	}
+}
