@@ -1,7 +1,8 @@
-// Command sherpa secures an API with JSON Web Tokens: log in at POST /auth, then reach the protected resources.
+// Command sherpa secures an API with JSON Web Tokens: log in at POST /auth, then reach the protected
+// resources.
 //
-// "sherpa" alone serves; the other commands manage users, sessions, keys and the database. "sherpa --help" is the
-// reference of all settings.
+// "sherpa" alone serves; the other commands manage users, sessions, keys and the database. "sherpa --help" is
+// the reference of all settings.
 package main
 
 import (
@@ -17,7 +18,8 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	err := command.Run(ctx, os.Args[1:], os.LookupEnv, command.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+	std := command.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
+	err := command.Run(ctx, os.Args[1:], os.LookupEnv, std)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sherpa:", err)

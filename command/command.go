@@ -1,49 +1,39 @@
 // Package command is the command line: one file a command, the settings, and the wiring of a server.
+//
+// A command reads settings, calls one method of a lower package, and prints. It knows no SQL and no HTTP
+// status.
 package command
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/alecthomas/kong"
 )
-
-// Streams are the standard streams of a command.
-type Streams struct {
-	In  io.Reader
-	Out io.Writer
-	Err io.Writer
-}
 
 // commandLine is the grammar: the settings, which every command takes, and the commands.
 type commandLine struct {
 	Config
 
-	Serve       serveCommand       `cmd:"" default:"1" help:"Serve the API (this is what sherpa does without a command)."`
-	User        userCommands       `cmd:"" help:"Manage the users in the database."`
-	Session     sessionCommands    `cmd:"" help:"See and end the sessions of users."`
-	Token       tokenCommands      `cmd:"" help:"Look into access tokens."`
-	DB          dbCommands         `cmd:"" name:"db" help:"Look at the database, back it up, move it."`
+	Serve       serveCommand       `cmd:"" default:"1" help:"Serve the API (the default command)."`
+	User        userCommands       `cmd:"" help:"Manage users."`
+	Session     sessionCommands    `cmd:"" help:"List and end sessions."`
+	Token       tokenCommands      `cmd:"" help:"Inspect access tokens."`
+	DB          dbCommands         `cmd:"" name:"db" help:"Inspect, back up and move the database."`
 	Key         keyCommands        `cmd:"" help:"Manage signing keys."`
-	Healthcheck healthcheckCommand `cmd:"" help:"Ask the server on this machine whether it runs; for a container's health check."`
+	Healthcheck healthcheckCommand `cmd:"" help:"Check that the server on this machine answers (for containers)."`
 }
 
-// Run carries out one command.
+// Run carries out one command. lookup reads the environment. The error reports every bad setting at once.
 func Run(ctx context.Context, args []string, lookup func(string) (string, bool), std Streams) error {
 	var line commandLine
-	var faults []error
+	var errs []error
 	exited := false
-	parser, err := kong.New(&line, append(settingOptions(lookup, &faults),
-		kong.Name("sherpa"),
-		kong.Description("Secures an API with JSON Web Tokens. Every setting below is a flag and an environment variable; the flag wins."),
-		kong.Writers(std.Out, std.Err),
-		kong.Exit(func(int) { exited = true }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
-	)...)
+	exit := kong.Exit(func(int) { exited = true })
+	parser, err := newParser(&line, lookup, &errs, kong.Writers(std.Out, std.Err), exit)
 	if err != nil {
-		return fmt.Errorf("command line: %w", err)
+		return err
 	}
 	parsed, err := parser.Parse(args)
 	if exited { // --help has been printed
@@ -54,13 +44,29 @@ func Run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	}
 	line.lookup = lookup
 	line.secretKey, line.secretSet = lookup("SHERPA_SECRET_KEY")
-	faults = append(faults, line.validate(faults)...)
+	errs = append(errs, line.validate(errs)...)
 	if parsed.Command() == "serve" { // other commands must work before there is a good key
-		faults = append(faults, line.checkKeys())
+		errs = append(errs, line.checkKeys())
 	}
-	if err := errors.Join(faults...); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("settings: %w", err)
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	return parsed.Run(&line.Config, std)
+}
+
+func newParser(
+	line *commandLine, lookup func(string) (string, bool), errs *[]error, more ...kong.Option,
+) (*kong.Kong, error) {
+	parser, err := kong.New(line, append(append(settingOptions(lookup, settingHelp(), errs), more...),
+		kong.Vars{"database": defaultDatabase},
+		kong.Name("sherpa"),
+		kong.Description("Secures an API with JSON Web Tokens. "+
+			"Every setting is a flag and an environment variable; the flag wins."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("command line: %w", err)
+	}
+	return parser, nil
 }

@@ -5,16 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
-	"text/tabwriter"
 
 	"sherpa/models"
 )
 
 type dbCommands struct {
-	Status dbStatusCommand `cmd:"" help:"Show the engine, the version of the schema, and the sizes."`
-	Backup dbBackupCommand `cmd:"" help:"Write a consistent copy of a SQLite database to a new file, also while servers use it."`
-	Copy   dbCopyCommand   `cmd:"" help:"Copy all users and sessions into an empty database, of the other engine too. Stop the servers first: what they change meanwhile is left behind."`
+	Status dbStatusCommand `cmd:"" help:"Show the engine, the version of the schema, and sizes."`
+	Backup dbBackupCommand `cmd:"" help:"Copy a SQLite database to a new file while servers use it."`
+	Copy   dbCopyCommand   `cmd:"" help:"Copy everything into an empty database of either engine. Stop the servers first."`
 }
 
 type dbStatusCommand struct {
@@ -23,8 +21,8 @@ type dbStatusCommand struct {
 
 // Run prints the status and changes nothing.
 func (c dbStatusCommand) Run(ctx context.Context, config *Config, std Streams) error {
-	return withUnchanged(ctx, config, func(store *models.Store) error {
-		status, err := store.Status(ctx)
+	return withDatabase(ctx, config, func(database *models.Database) error {
+		status, err := database.Status(ctx)
 		if err != nil {
 			return err
 		}
@@ -35,14 +33,14 @@ func (c dbStatusCommand) Run(ctx context.Context, config *Config, std Streams) e
 	})
 }
 
-// withUnchanged opens the database for a command that leaves its schema as it is.
-func withUnchanged(ctx context.Context, config *Config, fn func(*models.Store) error) (err error) {
-	store, err := models.OpenUnchanged(ctx, config.DatabaseURL)
+// withDatabase opens the database for a command that leaves its schema unchanged.
+func withDatabase(ctx context.Context, config *Config, do func(*models.Database) error) (err error) {
+	database, err := models.OpenDatabase(ctx, config.DatabaseURL)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	return fn(store)
+	defer func() { err = errors.Join(err, database.Close()) }()
+	return do(database)
 }
 
 func printStatus(out io.Writer, status models.Status) error {
@@ -50,7 +48,7 @@ func printStatus(out io.Writer, status models.Status) error {
 	if status.Schema < status.Known {
 		schema += fmt.Sprintf(" (the next start brings it to %d)", status.Known)
 	}
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	table := newTable(out)
 	fmt.Fprintf(table, "engine\t%s %s\ndatabase\t%s\nschema\t%s\nsize\t%s\n", //nolint:errcheck // Flush returns the error
 		status.Engine, status.Version, status.Database, schema, bytesText(status.Bytes))
 	printRows(table, status.Tables)
@@ -63,7 +61,7 @@ func printRows(table io.Writer, all []models.TableRows) {
 	}
 }
 
-// bytesText is a size for people.
+// bytesText formats a size for people.
 func bytesText(n int64) string {
 	const mib = 1 << 20
 	if n < mib {
@@ -78,8 +76,8 @@ type dbBackupCommand struct {
 
 // Run writes the file and says how large it is.
 func (c dbBackupCommand) Run(ctx context.Context, config *Config, std Streams) error {
-	return withUnchanged(ctx, config, func(store *models.Store) error {
-		size, err := store.Backup(ctx, c.File)
+	return withDatabase(ctx, config, func(database *models.Database) error {
+		size, err := database.Backup(ctx, c.File)
 		switch {
 		case errors.Is(err, models.ErrNoBackup):
 			return errors.New("db backup is for SQLite; for PostgreSQL use its own pg_dump")
@@ -96,49 +94,35 @@ type dbCopyCommand struct {
 	To   string `help:"URL to copy to; SHERPA_DATABASE_URL by default." placeholder:"URL"`
 }
 
-// Run copies, and prints what it has copied.
+// Run copies everything and prints how many rows.
 func (c dbCopyCommand) Run(ctx context.Context, config *Config, std Streams) error {
 	if c.From == "" && c.To == "" {
-		return errors.New("say from where or to where, with --from URL or --to URL; the other is SHERPA_DATABASE_URL")
+		return errors.New("use --from URL or --to URL; the other database is SHERPA_DATABASE_URL")
 	}
-	for flag, url := range map[string]*string{"--from": &c.From, "--to": &c.To} {
-		if *url == "" {
-			*url = config.DatabaseURL
-		}
-		if err := models.CheckURL(*url); err != nil {
-			return fmt.Errorf("%s: %w", flag, err)
-		}
+	from, err := copyURL("--from", c.From, config)
+	if err != nil {
+		return err
 	}
-	bar := progressBar{out: std.Err, shown: isTerminal(std.Err)}
-	copied, err := models.Copy(ctx, c.From, c.To, bar.show)
-	bar.clear()
+	to, err := copyURL("--to", c.To, config)
+	if err != nil {
+		return err
+	}
+	copied, err := models.Copy(ctx, from, to)
 	if err != nil {
 		return fmt.Errorf("nothing was copied: %w", err)
 	}
-	table := tabwriter.NewWriter(std.Out, 0, 0, 2, ' ', 0)
+	table := newTable(std.Out)
 	printRows(table, copied)
 	return table.Flush()
 }
 
-// progressBar is one line of a terminal.
-type progressBar struct {
-	out   io.Writer
-	shown bool
-}
-
-const barWidth = 30
-
-func (b progressBar) show(table string, done, total int64) {
-	if !b.shown || total == 0 {
-		return
+// copyURL returns the URL of a flag, or that of the settings when the flag is not set.
+func copyURL(flag, url string, config *Config) (string, error) {
+	if url == "" {
+		url = config.DatabaseURL
 	}
-	full := int(barWidth * done / total)
-	fmt.Fprintf(b.out, "\r\x1b[K%-15s [%s%s] %3d %%  %d of %d", //nolint:errcheck // the copy goes on without its bar
-		table, strings.Repeat("#", full), strings.Repeat(".", barWidth-full), 100*done/total, done, total)
-}
-
-func (b progressBar) clear() {
-	if b.shown {
-		fmt.Fprint(b.out, "\r\x1b[K") //nolint:errcheck // as above
+	if err := models.CheckURL(url); err != nil {
+		return "", fmt.Errorf("%s: %w", flag, err)
 	}
+	return url, nil
 }

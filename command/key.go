@@ -3,7 +3,7 @@ package command
 import (
 	"fmt"
 
-	"sherpa/security"
+	"sherpa/security/token"
 )
 
 type keyCommands struct {
@@ -12,8 +12,8 @@ type keyCommands struct {
 
 type keyNewCommand struct{}
 
-// Run prints the key and keeps it nowhere.
+// Run prints the key and stores it nowhere.
 func (keyNewCommand) Run(std Streams) error {
-	_, err := fmt.Fprintln(std.Out, security.NewKey())
+	_, err := fmt.Fprintln(std.Out, token.NewKey())
 	return err
 }

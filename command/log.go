@@ -5,18 +5,16 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
-
-	"golang.org/x/term"
 )
 
-// flushDelay is the most that a line about a request waits for others, so that they share one system call.
+// flushDelay is the longest time that a line about a request waits for others, so that they share one system
+// call.
 const flushDelay = 100 * time.Millisecond
 
-// newLogger returns a logger and a function that writes what still waits. Warnings and errors never wait: they may be
-// the last words of the process.
+// newLogger returns a logger, and a function that writes the lines that still wait. Warnings and errors never
+// wait: they may be the last lines of the process.
 func newLogger(config *Config, out io.Writer) (*slog.Logger, func() error) {
 	options := &slog.HandlerOptions{Level: config.LogLevel}
 	if config.LogFormat == "text" || config.LogFormat == "auto" && isTerminal(out) {
@@ -26,11 +24,6 @@ func newLogger(config *Config, out io.Writer) (*slog.Logger, func() error) {
 	return slog.New(urgentHandler{slog.NewJSONHandler(lines, options), lines}), lines.Flush
 }
 
-func isTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
 // lineBuffer collects lines for at most flushDelay.
 type lineBuffer struct {
 	mu        sync.Mutex
@@ -38,18 +31,18 @@ type lineBuffer struct {
 	scheduled bool
 }
 
-// Write keeps the line, and sees to it that it is written soon.
+// Write keeps the line, and schedules a flush.
 func (b *lineBuffer) Write(line []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.scheduled {
 		b.scheduled = true
-		time.AfterFunc(flushDelay, func() { _ = b.Flush() }) // the next Write reports what is wrong with the stream
+		time.AfterFunc(flushDelay, func() { _ = b.Flush() }) // the next Write returns the error of the stream
 	}
 	return b.out.Write(line)
 }
 
-// Flush writes what is there.
+// Flush writes all lines.
 func (b *lineBuffer) Flush() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -57,13 +50,13 @@ func (b *lineBuffer) Flush() error {
 	return b.out.Flush()
 }
 
-// urgentHandler writes warnings and errors at once, with all that came before them.
+// urgentHandler writes warnings and errors at once, after all lines before them.
 type urgentHandler struct {
 	slog.Handler
 	lines *lineBuffer
 }
 
-// Handle passes the record on.
+// Handle writes the record.
 func (h urgentHandler) Handle(ctx context.Context, record slog.Record) error {
 	if err := h.Handler.Handle(ctx, record); err != nil || record.Level < slog.LevelWarn {
 		return err
@@ -71,12 +64,12 @@ func (h urgentHandler) Handle(ctx context.Context, record slog.Record) error {
 	return h.lines.Flush()
 }
 
-// WithAttrs keeps the urgency.
+// WithAttrs returns a handler that is as urgent.
 func (h urgentHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return urgentHandler{h.Handler.WithAttrs(attrs), h.lines}
 }
 
-// WithGroup keeps the urgency.
+// WithGroup returns a handler that is as urgent.
 func (h urgentHandler) WithGroup(name string) slog.Handler {
 	return urgentHandler{h.Handler.WithGroup(name), h.lines}
 }

@@ -1,11 +1,12 @@
 package command
 
 import (
+	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
-	"reflect"
-	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -16,7 +17,8 @@ func TestSettingsDefaults(t *testing.T) {
 	t.Parallel()
 	for listen, want := range map[string]bool{
 		"127.0.0.1:5000": true, "127.8.8.8:1": true, "[::1]:5000": true, "localhost:5000": true,
-		":5000": false, "0.0.0.0:5000": false, "[::]:5000": false, "192.0.2.1:5000": false, "example.org:80": false,
+		":5000": false, "0.0.0.0:5000": false, "[::]:5000": false, "192.0.2.1:5000": false,
+		"example.org:80": false,
 	} {
 		if got := (&Config{Listen: listen, Demo: "auto"}).demo(); got != want {
 			t.Errorf("demo mode on %s: %v", listen, got)
@@ -26,15 +28,16 @@ func TestSettingsDefaults(t *testing.T) {
 
 func TestHashSlots(t *testing.T) {
 	t.Parallel()
-	const mib = 1 << 20
 	for _, tt := range []struct {
 		name  string
 		cores int
 		limit int64
 		want  int
 	}{
-		{"no limit", 32, 0, 32}, {"small container, large machine", 32, 256 * mib, 2}, {"large container", 4, 4096 * mib, 4},
-		{"tiny container", 4, 32 * mib, 1}, {"control groups version 1 without a limit", 8, 9223372036854771712, 8},
+		{"no limit", 32, 0, 32}, {"small container, large machine", 32, 256 * mib, 2}, {"large container", 4,
+			4096 * mib, 4},
+		{"tiny container", 4, 32 * mib, 1}, {"control groups version 1 without a limit", 8,
+			9223372036854771712, 8},
 	} {
 		if got := hashSlots(tt.cores, tt.limit); got != tt.want {
 			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
@@ -58,8 +61,10 @@ func TestReachable(t *testing.T) {
 func FuzzSettings(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"LISTEN", ":x:y"}, {"LISTEN", ""}, {"ACCESS_TTL", "5"}, {"ACCESS_TTL", "-5m"}, {"DEMO", "maybe"},
-		{"PASSWORD_MIN_LENGTH", "8 "}, {"PASSWORD_MIN_LENGTH", "1e9"}, {"TRUSTED_PROXIES", "10.0.0.0/8,,::/0"},
-		{"LOG_LEVEL", "info+1"}, {"ACCESS_LOG", "TRUE"}, {"DATABASE_URL", "sqlite:a?b"}, {"SECRET_KEY_FILE", "\x00"},
+		{"PASSWORD_MIN_LENGTH", "8 "}, {"PASSWORD_MIN_LENGTH", "1e9"}, {"TRUSTED_PROXIES",
+			"10.0.0.0/8,,::/0"},
+		{"LOG_LEVEL", "info+1"}, {"ACCESS_LOG", "TRUE"}, {"DATABASE_URL", "sqlite:a?b"}, {"SECRET_KEY_FILE",
+			"\x00"},
 	} {
 		f.Add(seed[0], seed[1])
 	}
@@ -67,7 +72,11 @@ func FuzzSettings(f *testing.F) {
 		const secret = "a secret that nobody may see"
 		env := map[string]string{"SHERPA_" + name: value, "SHERPA_SECRET_KEY": secret}
 		var out strings.Builder
-		err := Run(t.Context(), []string{"key", "new"}, func(n string) (string, bool) { text, ok := env[n]; return text, ok }, Streams{strings.NewReader(""), &out, &out})
+		err := Run(
+			t.Context(), []string{"key", "new"},
+			func(n string) (string, bool) { text, ok := env[n]; return text, ok },
+			Streams{strings.NewReader(""), &out, &out},
+		)
 		if err == nil && out.Len() == 0 {
 			t.Errorf("%s=%q: neither an error nor a key", name, value)
 		}
@@ -93,33 +102,110 @@ func TestWriteOnceKeepsTheFirst(t *testing.T) {
 	}
 }
 
-// TestReadmeNamesEverySetting compares the table with Config, defaults included.
-func TestReadmeNamesEverySetting(t *testing.T) {
+// TestSettingsPage compares docs/settings.md with the flags. Renew the page with:
+//
+//	go test ./command -run TestSettingsPage -update
+func TestSettingsPage(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../README.md")
+	const page, begin, end = "../docs/settings.md", "<!-- settings -->\n", "<!-- end of settings -->\n"
+	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := map[string]string{}
-	for _, row := range regexp.MustCompile("(?m)^\\| `(SHERPA_[A-Z_]+)` \\| (?:`(.*?)`)? ?\\|").FindAllStringSubmatch(string(text), -1) {
-		got[row[1]] = row[2]
+	head, rest, found := strings.Cut(string(text), begin)
+	got, tail, ended := strings.Cut(rest, end)
+	if !found || !ended {
+		t.Fatalf("%s does not have the lines %q and %q", page, begin, end)
 	}
-	want := map[string]string{"SHERPA_SECRET_KEY": ""}
-	config := reflect.TypeFor[Config]()
-	for i := range config.NumField() {
-		if field := config.Field(i); field.IsExported() {
-			want[variable(kebab(field.Name))] = field.Tag.Get("default")
+	want, err := settingsTable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(page, []byte(head+begin+want+end+tail), 0o600); err != nil {
+			t.Fatal(err)
 		}
+		return
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	if want["SHERPA_DATABASE_URL"] != defaultDatabase {
-		t.Errorf("the default database is %s in one place and %s in the other", want["SHERPA_DATABASE_URL"], defaultDatabase)
+		t.Errorf("%s is stale; run `go test ./command -run TestSettingsPage -update`: %s", page, diff)
 	}
 }
 
-// kebab turns AccessTTL into access-ttl and DatabaseURLFile into database-url-file, as kong does.
-func kebab(name string) string {
-	return strings.ToLower(regexp.MustCompile(`([a-z])([A-Z])|([A-Z])([A-Z][a-z])`).ReplaceAllString(name, "$1$3-$2$4"))
+var update = flag.Bool("update", false, "write docs/settings.md")
+
+// settingsTable is the reference of all settings in Markdown, as --help has it.
+func settingsTable() (string, error) {
+	var line commandLine
+	parser, err := newParser(&line, func(string) (string, bool) { return "", false }, &[]error{})
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	b.WriteString("| variable | flag | default | meaning |\n|---|---|---|---|\n")
+	help := settingHelp()
+	for _, flag := range parser.Model.Flags {
+		if !isSetting(flag) {
+			continue
+		}
+		value := ""
+		if flag.Default != "" {
+			value = "`" + flag.Default + "`"
+		}
+		meaning := strings.ReplaceAll(help[flag.Name], "|", "\\|")
+		fmt.Fprintf(&b, "| `%s` | `--%s` | %s | %s |\n", variable(flag.Name), flag.Name, value, meaning)
+	}
+	return b.String(), nil
+}
+
+func TestEverySettingHasHelp(t *testing.T) {
+	t.Parallel()
+	var line commandLine
+	parser, err := newParser(&line, func(string) (string, bool) { return "", false }, &[]error{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	help := settingHelp()
+	for _, flag := range parser.Model.Flags {
+		if isSetting(flag) && help[flag.Name] == "" {
+			t.Errorf("--%s has no help", flag.Name)
+		}
+		delete(help, flag.Name)
+	}
+	for name := range help {
+		t.Errorf("there is help for --%s, but no such setting", name)
+	}
+}
+
+func TestHeapLimit(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name         string
+		cache, slots int
+		container    int64
+		want         int64
+	}{
+		{"default cache, two cores", 131072, 2, 0, (192 + 64 + 64) * mib},
+		{"small cache", 0, 1, 0, (32 + 64) * mib},
+		{"container", 131072, 2, 200 * mib, 180 * mib},
+		{"container without a limit", 0, 1, 9223372036854771712, (32 + 64) * mib},
+	} {
+		if got := heapLimit(tt.cache, tt.slots, tt.container); got != tt.want {
+			t.Errorf("%s: %d MiB, want %d", tt.name, got/mib, tt.want/mib)
+		}
+	}
+}
+
+// TestSpareProcsFollowTheDefault also checks that the work ends with its context.
+func TestSpareProcsFollowTheDefault(t *testing.T) { // not parallel: GOMAXPROCS is the process's
+	before := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(before)
+	runtime.SetDefaultGOMAXPROCS()
+	want := runtime.GOMAXPROCS(0) + spareProcs
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	addSpareProcs(ctx)
+	if got := runtime.GOMAXPROCS(0); got != want {
+		t.Errorf("GOMAXPROCS is %d, want %d", got, want)
+	}
 }

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"sherpa/models"
@@ -15,52 +13,55 @@ import (
 )
 
 type tokenCommands struct {
-	Explain tokenExplainCommand `cmd:"" help:"Say of each check whether an access token passes it. Fails unless it passes all."`
+	Explain tokenExplainCommand `cmd:"" help:"Show which checks an access token passes. Fails unless it passes all."`
 }
 
 type tokenExplainCommand struct {
-	Token string `arg:"" optional:"" help:"The token; read from standard input when it is left out, which keeps it out of the shell's history."`
+	Token string `arg:"" optional:"" help:"The token. Default: standard input, so that the shell keeps no copy."`
 	JSON  bool   `name:"json" help:"Print JSON instead of a table."`
 }
 
-var errTokenRefused = errors.New("the token is refused")
+var errTokenRejected = errors.New("the token is refused")
 
-// Run explains the token with the keys and the database here; it needs no network and changes nothing.
-func (c tokenExplainCommand) Run(ctx context.Context, config *Config, std Streams) (err error) {
-	token := c.Token
-	if token == "" {
-		if token, err = bufio.NewReader(io.LimitReader(std.In, 64<<10)).ReadString('\n'); err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("read token: %w", err)
-		}
+// Run explains the token with the keys and the database of this machine. It needs no network and changes
+// nothing.
+func (c tokenExplainCommand) Run(ctx context.Context, config *Config, std Streams) error {
+	text, err := c.read(std.In)
+	if err != nil {
+		return err
 	}
 	keys, err := config.keyRing()
 	if err != nil {
 		return err
 	}
-	store, err := existingStore(ctx, config)
-	if err != nil {
+	with := security.Explanation{Keys: keys, Settings: config.security(), Now: time.Now()}
+	store, err := models.OpenExisting(ctx, config.DatabaseURL)
+	switch {
+	case err == nil:
+		with.Store = store
+		defer store.Close() //nolint:errcheck // it has changed nothing
+	case !errors.Is(err, models.ErrNoDatabase):
 		return err
 	}
-	if store != nil {
-		defer func() { err = errors.Join(err, store.Close()) }()
-	}
-	checks := security.Explain(ctx, keys, config.security(), store, time.Now(), strings.TrimSpace(token))
+	checks := security.Explain(ctx, with, text)
 	return errors.Join(c.print(std.Out, checks), verdict(checks))
 }
 
-// existingStore opens the database, or returns nil when there is none: to look is not to make.
-func existingStore(ctx context.Context, config *Config) (*models.Store, error) {
-	store, err := models.OpenExisting(ctx, config.DatabaseURL)
-	if errors.Is(err, models.ErrNoDatabase) {
-		return nil, nil //nolint:nilnil // nil is what Explain takes for "no database"
+func (c tokenExplainCommand) read(in io.Reader) (string, error) {
+	if c.Token != "" {
+		return c.Token, nil
 	}
-	return store, err
+	line, err := bufio.NewReader(io.LimitReader(in, 64<<10)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read token: %w", err)
+	}
+	return line, nil
 }
 
 func verdict(checks []security.Check) error {
 	for _, check := range checks {
 		if !check.OK {
-			return errTokenRefused
+			return errTokenRejected
 		}
 	}
 	return nil
@@ -70,7 +71,7 @@ func (c tokenExplainCommand) print(out io.Writer, checks []security.Check) error
 	if c.JSON {
 		return writeJSON(out, checks)
 	}
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	table := newTable(out)
 	for _, check := range checks {
 		verdict := "ok"
 		if !check.OK {

@@ -1,47 +1,86 @@
 package command
 
 import (
+	"context"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
-
-	"sherpa/security"
+	"time"
 )
-
-// spareProcs is how many threads there are beside one for each core, so that a request need not wait for the scheduler to take a core
-// from a password hash: the system's scheduler does that sooner. An operator's GOMAXPROCS wins.
-const spareProcs = 1
-
-// ballastSize makes the garbage collector run less often while the heap is small. The memory is never touched, so that
-// the system never provides it.
-const ballastSize = 48 << 20
-
-// tune fits Go's runtime to this service: a twentieth less processor time for a request, and requests that stay quick
-// while passwords are hashed. Keep what it returns alive.
-func tune(lookup func(string) (string, bool)) (ballast []byte) {
-	if _, chosen := lookup("GOMAXPROCS"); !chosen {
-		runtime.GOMAXPROCS(cores() + spareProcs)
-	}
-	return make([]byte, ballastSize)
-}
-
-// cores is how many this process may use: Go's default heeds the limit of a container, which NumCPU does not know.
-func cores() int { return min(runtime.NumCPU(), runtime.GOMAXPROCS(0)) }
-
-func newHasher() *security.Hasher {
-	return security.NewHasher(security.DefaultHashParams(), hashSlots(cores(), memoryLimit()))
-}
 
 const (
-	// hashMemory is what each hash under way takes, the garbage of those before included.
-	hashMemory = 64 << 20
-	// otherMemory is for everything else: caches that are full, requests.
-	otherMemory = 128 << 20
+	// spareProcs lets the kernel preempt a password hash, which it does sooner than Go's scheduler. Without
+	// it, requests wait 70 ms behind hashes during a flood of logins, instead of 10 ms.
+	spareProcs = 1
+	// procsInterval is how often GOMAXPROCS follows a change of the container's CPU limit, as Go does by
+	// default.
+	procsInterval = 30 * time.Second
+	// gcPercent makes the garbage collector run less often while the heap is small.
+	gcPercent = 300
+
+	mib = 1 << 20
+	// hashMemory is what each running hash takes, with the garbage of those before it.
+	hashMemory = 64 * mib
+	// otherMemory is for everything else: full caches, requests.
+	otherMemory = 128 * mib
 )
 
-// hashSlots is how many passwords are hashed at a time: one on each core, and no more than the memory holds, where it
-// is limited (limit in bytes, 0 for none). A small container on a large machine would else be killed by a burst of logins.
+// tune adapts Go's runtime to this service, and returns work for the background that keeps it so. An
+// operator's GOMAXPROCS, GOGC and GOMEMLIMIT win.
+func tune(config *Config) func(context.Context) {
+	if !config.isSet("GOGC") {
+		debug.SetGCPercent(gcPercent)
+	}
+	if !config.isSet("GOMEMLIMIT") {
+		debug.SetMemoryLimit(heapLimit(config.CacheSize, hashSlots(cores(), memoryLimit()), memoryLimit()))
+	}
+	if config.isSet("GOMAXPROCS") {
+		return func(context.Context) {}
+	}
+	return addSpareProcs
+}
+
+func (c *Config) isSet(variable string) bool {
+	_, set := c.lookup(variable)
+	return set
+}
+
+// addSpareProcs keeps GOMAXPROCS at Go's default and spareProcs more, until ctx ends. Setting it switches off
+// Go's own updates, so it asks for the default again and again.
+func addSpareProcs(ctx context.Context) {
+	ticker := time.NewTicker(procsInterval)
+	defer ticker.Stop()
+	for {
+		runtime.SetDefaultGOMAXPROCS()
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + spareProcs)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// heapLimit is where the garbage collector works harder, in bytes. It leaves room for full caches and hashes,
+// and never exceeds 90 % of the container's limit (0 for none).
+func heapLimit(cacheSize, slots int, container int64) int64 {
+	const entry = 1536 // bytes of a cached token and its session, with garbage
+	limit := int64(cacheSize)*entry + int64(slots)*hashMemory/2 + 64*mib
+	if container > 0 {
+		limit = min(limit, container/10*9)
+	}
+	return limit
+}
+
+// cores is how many cores this process may use. Go's default respects the limit of a container; NumCPU does
+// not.
+func cores() int { return min(runtime.NumCPU(), runtime.GOMAXPROCS(0)) }
+
+// hashSlots is how many passwords are hashed at a time: one for each core, and no more than fit into the
+// container's memory (limit in bytes, 0 for none). Otherwise a burst of logins would kill a small container
+// on a large machine.
 func hashSlots(cores int, limit int64) int {
 	if limit <= 0 {
 		return cores
@@ -49,9 +88,10 @@ func hashSlots(cores int, limit int64) int {
 	return max(1, min(cores, int((limit-otherMemory)/hashMemory)))
 }
 
-// memoryLimit is the container's, in bytes, or 0 (Linux, control groups version 2 and 1).
+// memoryLimit returns that of the container in bytes, or 0 (Linux, control groups version 2 and 1).
 func memoryLimit() int64 {
-	for _, path := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
+	const version2, version1 = "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"
+	for _, path := range []string{version2, version1} {
 		text, err := os.ReadFile(path) //nolint:gosec // G304: one of two constants
 		if err != nil {
 			continue

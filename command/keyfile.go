@@ -1,0 +1,112 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"sherpa/models"
+	"sherpa/security/token"
+)
+
+// checkKeys returns what is wrong with the keys that the operator provides, or must provide.
+func (c *Config) checkKeys() error {
+	if c.makesKey() {
+		return nil
+	}
+	_, err := c.keyRing()
+	return err
+}
+
+// keyRing reads the signing keys from where the settings say, by default from the folder of the database.
+func (c *Config) keyRing() (token.KeyRing, error) {
+	switch {
+	case c.secretSet:
+		ring, err := token.ParseKeyRing(c.secretKey)
+		return ring, keyError("SHERPA_SECRET_KEY", err)
+	case c.SecretKeyFile != "":
+		return readKeyRing(c.SecretKeyFile)
+	case models.IsPostgres(c.DatabaseURL): // replicas with keys of their own would reject each other's tokens
+		return token.KeyRing{}, newSettingError("secret-key-file",
+			"replicas on PostgreSQL need the same signing keys: make one with `sherpa key new`, "+
+				"and set SHERPA_SECRET_KEY_FILE or SHERPA_SECRET_KEY")
+	}
+	path, err := c.ownKeyFile()
+	if err != nil {
+		return token.KeyRing{}, err
+	}
+	return readKeyRing(path)
+}
+
+// makesKey reports whether we generate the key: the operator provides none, and no other replica needs the
+// same.
+func (c *Config) makesKey() bool {
+	return !c.secretSet && c.SecretKeyFile == "" && !models.IsPostgres(c.DatabaseURL)
+}
+
+// ownKeyFile returns the path of the generated key.
+func (c *Config) ownKeyFile() (string, error) {
+	database, err := models.SQLitePath(c.DatabaseURL)
+	return filepath.Join(filepath.Dir(database), "secret.key"), err
+}
+
+// makeKey generates a key if the operator provides none and there is none yet.
+func (c *Config) makeKey() error {
+	if !c.makesKey() {
+		return nil
+	}
+	path, err := c.ownKeyFile()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := writeOnce(path, token.NewKey()+"\n"); err != nil {
+		return fmt.Errorf("make signing key: %w", err)
+	}
+	return nil
+}
+
+// makeKeyRing is keyRing for a server, which may generate a key.
+func (c *Config) makeKeyRing() (token.KeyRing, error) {
+	if err := c.makeKey(); err != nil {
+		return token.KeyRing{}, err
+	}
+	return c.keyRing()
+}
+
+func readKeyRing(path string) (token.KeyRing, error) {
+	text, err := os.ReadFile(path) //nolint:gosec // G304: the operator names the file
+	if err != nil {
+		return token.KeyRing{}, fmt.Errorf("signing keys: %w", err)
+	}
+	ring, err := token.ParseKeyRing(string(text))
+	return ring, keyError(path, err)
+}
+
+func keyError(source string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("signing keys in %s: %w", source, err)
+}
+
+// writeOnce creates the file, mode 0600, with the text; it leaves an existing file alone. A link, unlike a
+// rename, fails when another process was first, and shows the file to others only when it is complete.
+func writeOnce(path, text string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".secret-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) //nolint:errcheck // a leftover copy is harmless: same folder, same mode
+	_, err = f.WriteString(text)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), path); !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return nil
+}

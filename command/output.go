@@ -1,0 +1,55 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"iter"
+	"text/tabwriter"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// writeJSON prints one value.
+func writeJSON(out io.Writer, value any) error {
+	if err := json.MarshalWrite(out, value, jsontext.Multiline(true)); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(out)
+	return err
+}
+
+// printJSON prints an array row by row, because there may be millions.
+func printJSON[Row, View any](out io.Writer, rows iter.Seq2[Row, error], view func(Row) View) error {
+	encoder := jsontext.NewEncoder(out, jsontext.Multiline(true))
+	if err := encoder.WriteToken(jsontext.BeginArray); err != nil {
+		return err
+	}
+	for row, err := range rows {
+		if err != nil {
+			return err
+		}
+		if err := json.MarshalEncode(encoder, view(row)); err != nil {
+			return err
+		}
+	}
+	return encoder.WriteToken(jsontext.EndArray)
+}
+
+// newTable returns a writer that aligns cells, which tabs separate. Flush returns the error of every write.
+func newTable(out io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(out, 0, 0, 2, ' ', 0) }
+
+// printTable prints a head and a line for each row.
+func printTable[Row any](
+	out io.Writer, rows iter.Seq2[Row, error], head string, line func(Row) string,
+) error {
+	table := newTable(out)
+	fmt.Fprintln(table, head) //nolint:errcheck // Flush returns the error
+	for row, err := range rows {
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(table, line(row)) //nolint:errcheck // as above
+	}
+	return table.Flush()
+}

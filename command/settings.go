@@ -1,0 +1,151 @@
+package command
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"sherpa/models"
+	"sherpa/security/password"
+)
+
+// Config is every setting: a flag and a variable SHERPA_… each, with its default. Their help is in
+// settingHelp.
+type Config struct {
+	Listen            string        `group:"Settings" default:"127.0.0.1:5000" placeholder:"HOST:PORT"`
+	DatabaseURL       string        `group:"Settings" default:"${database}" placeholder:"URL"`
+	DatabaseURLFile   string        `group:"Settings" placeholder:"PATH"`
+	SecretKeyFile     string        `group:"Settings" placeholder:"PATH"`
+	Demo              string        `group:"Settings" default:"auto" placeholder:"auto|true|false"`
+	AccessTTL         time.Duration `group:"Settings" default:"5m" placeholder:"DURATION"`
+	SessionIdle       time.Duration `group:"Settings" default:"168h" placeholder:"DURATION"`
+	SessionAge        time.Duration `group:"Settings" default:"720h" placeholder:"DURATION"`
+	CacheSize         int           `group:"Settings" default:"131072" placeholder:"N"`
+	Issuer            string        `group:"Settings" default:"sherpa"`
+	Audience          string        `group:"Settings" default:"sherpa"`
+	PasswordMinLength int           `group:"Settings" default:"15" placeholder:"N"`
+	TrustedProxies    prefixes      `group:"Settings" placeholder:"CIDR,…"`
+	AccessLog         onOff         `group:"Settings" default:"true" placeholder:"true|false"`
+	LogFormat         string        `group:"Settings" default:"auto" placeholder:"auto|text|json"`
+	LogLevel          slog.Level    `group:"Settings" default:"info" placeholder:"debug|info|warn|error"`
+	ShutdownDelay     time.Duration `group:"Settings" default:"0s" placeholder:"DURATION"`
+	ShutdownTimeout   time.Duration `group:"Settings" default:"10s" placeholder:"DURATION"`
+
+	secretKey string
+	secretSet bool // also when it is empty: then something that should have set it has failed
+	lookup    func(string) (string, bool)
+}
+
+// defaultDatabase is the database URL of a start without settings.
+const defaultDatabase = "sqlite:data/sherpa.db"
+
+// settingHelp is what --help and docs/settings.md say of each flag.
+func settingHelp() map[string]string {
+	return map[string]string{
+		"listen": "Address to listen on.",
+		"database-url": "Where users and sessions are stored: sqlite:PATH, or " +
+			"postgres://USER@HOST:5432/NAME?sslmode=verify-full, which any number of replicas may share. " +
+			"pool_max_conns=N in it bounds the connections of each replica (default 10). If it has a " +
+			"password, use the variable or a file: every process can read flags.",
+		"database-url-file": "File that holds the database URL.",
+		"secret-key-file": "File with the signing keys, one on each line: the first signs, all verify. " +
+			"Or put the keys into the variable SHERPA_SECRET_KEY, separated by commas; it has no flag, " +
+			"because every process can read flags. With neither, SQLite gets a generated key in secret.key " +
+			"next to the database, and PostgreSQL refuses to start: all replicas need the same keys.",
+		"demo": "Whether an empty database gets the tutorial's user sherpa/everest. auto: only on a " +
+			"loopback address.",
+		"access-ttl":   "How long an access token lives, from 10s to 24h.",
+		"session-idle": "A session ends when it is not refreshed for this long, from 1m.",
+		"session-age":  "A session ends at this age, even when it is refreshed, up to 8760h.",
+		"cache-size": "Entries of each cache, verified tokens and live sessions, from 100. " +
+			"100000 take about 100 MB.",
+		"issuer":              "The claim iss of access tokens.",
+		"audience":            "The claim aud of access tokens.",
+		"password-min-length": "Minimum length of a new password in characters, from 8 to 64.",
+		"trusted-proxies":     "Networks of proxies whose X-Forwarded-For is trusted. Default: none.",
+		"access-log":          "Whether to log one line for each request.",
+		"log-format":          "auto: text on a terminal, JSON elsewhere.",
+		"log-level":           "Lowest level that is logged.",
+		"shutdown-delay": "How long to serve on after SIGTERM, with /readyz at 503, so that a proxy stops " +
+			"sending requests before the end.",
+		"shutdown-timeout": "How long requests may take to finish after SIGTERM.",
+	}
+}
+
+// validate returns what is wrong with the values. It leaves out settings that could not be read: these are
+// known.
+func (c *Config) validate(known []error) []error {
+	var errs []error
+	check := func(ok bool, flag, format string, args ...any) {
+		unread := slices.ContainsFunc(known, func(err error) bool {
+			var setting *settingError
+			return errors.As(err, &setting) && setting.flag == flag
+		})
+		if !ok && !unread {
+			errs = append(errs, newSettingError(flag, format, args...))
+		}
+	}
+	_, _, err := net.SplitHostPort(c.Listen)
+	check(err == nil, "listen", "%q is not HOST:PORT, such as 127.0.0.1:5000 or :5000", c.Listen)
+	err = c.readDatabaseURL()
+	check(err == nil, "database-url-file", "%v", err)
+	if err == nil {
+		err = models.CheckURL(c.DatabaseURL)
+		check(err == nil, "database-url", "%v", err)
+	}
+	check(slices.Contains([]string{"auto", "true", "false"}, c.Demo),
+		"demo", "%q is none of auto, true, false", c.Demo)
+	check(slices.Contains([]string{"auto", "text", "json"}, c.LogFormat),
+		"log-format", "%q is none of auto, text, json", c.LogFormat)
+	check(c.AccessTTL >= 10*time.Second && c.AccessTTL <= 24*time.Hour,
+		"access-ttl", "%v is not between 10s and 24h", c.AccessTTL)
+	check(c.SessionIdle >= time.Minute && c.SessionIdle <= c.SessionAge,
+		"session-idle", "%v is not between 1m and SHERPA_SESSION_AGE", c.SessionIdle)
+	check(c.SessionAge <= 8760*time.Hour, "session-age", "%v is more than 8760h", c.SessionAge)
+	check(c.CacheSize >= 100, "cache-size", "%d is less than 100", c.CacheSize)
+	check(c.Issuer != "", "issuer", "it is empty")
+	check(c.Audience != "", "audience", "it is empty")
+	check(c.PasswordMinLength >= password.MinLengthFloor && c.PasswordMinLength <= 64,
+		"password-min-length", "%d is not between %d and 64", c.PasswordMinLength, password.MinLengthFloor)
+	check(c.ShutdownDelay >= 0, "shutdown-delay", "%v is negative", c.ShutdownDelay)
+	check(c.ShutdownTimeout > 0, "shutdown-timeout", "%v is not positive", c.ShutdownTimeout)
+	check(!c.secretSet || c.SecretKeyFile == "",
+		"secret-key-file", "SHERPA_SECRET_KEY is set as well; set one of the two")
+	return errs
+}
+
+// demo reports whether the demo user is wanted. Strangers cannot reach a loopback address.
+func (c *Config) demo() bool {
+	if c.Demo != "auto" {
+		return c.Demo == "true"
+	}
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return false
+	}
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// readDatabaseURL reads the URL from its file, if there is one.
+func (c *Config) readDatabaseURL() error {
+	if c.DatabaseURLFile == "" {
+		return nil
+	}
+	if c.DatabaseURL != defaultDatabase {
+		return errors.New("SHERPA_DATABASE_URL is set as well; set one of the two")
+	}
+	text, err := os.ReadFile(c.DatabaseURLFile)
+	if err != nil {
+		return err
+	}
+	if c.DatabaseURL = strings.TrimSpace(string(text)); c.DatabaseURL == "" {
+		return errors.New("the file is empty")
+	}
+	return nil
+}
