@@ -7,14 +7,15 @@ import (
 	"sherpa/internal/pgtest"
 )
 
-// TestCopyToPostgresAndBack moves a server with a live session from SQLite to PostgreSQL and back: no user logs in
-// again.
+// TestCopyToPostgresAndBack moves a server with a live session from SQLite to PostgreSQL and back. No user
+// has to log in again.
 func TestCopyToPostgresAndBack(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
 	p := startProcess(t, t.TempDir())
 	session := want(t, 200)(p.login())
-	for _, home := range []struct{ engine, url string }{{"PostgreSQL", url}, {"SQLite", "sqlite:back/sherpa.db"}} {
+	homes := []struct{ engine, url string }{{"PostgreSQL", url}, {"SQLite", "sqlite:back/sherpa.db"}}
+	for _, home := range homes {
 		if err := p.stop(); err != nil {
 			t.Fatal(err)
 		}

@@ -53,39 +53,37 @@ func TestDeployNamesSettings(t *testing.T) {
 	}
 }
 
-// TestDeployStopsInTime compares the times of a stop in each file: who gives up on a replica does so later than the
-// replica. Whether the delay is long enough for the proxy is a matter of TestRollingRestart.
+// TestDeployStopsInTime compares the times of a stop in each file: a replica must have ended before it is
+// killed. TestRollingRestart shows that the delay is long enough for the proxy.
 func TestDeployStopsInTime(t *testing.T) {
 	t.Parallel()
-	kubernetes := func(pattern string) string { return word(t, "../deploy/kubernetes.yaml", pattern) }
-	for _, row := range []struct{ name, delay, timeout, patience string }{
-		{
-			"Compose", composeSetting(t, "SHERPA_SHUTDOWN_DELAY"), composeSetting(t, "SHERPA_SHUTDOWN_TIMEOUT"),
-			composeSetting(t, "stop_grace_period"),
-		},
-		{
-			"Kubernetes", kubernetes(`SHERPA_SHUTDOWN_DELAY, value: (\w+)`), kubernetes(`SHERPA_SHUTDOWN_TIMEOUT, value: (\w+)`),
-			kubernetes(`terminationGracePeriodSeconds: (\d+)`) + "s",
-		},
-	} {
+	check := func(name, delay, timeout, killed string) {
+		t.Helper()
 		var times [3]time.Duration
-		for i, text := range []string{row.delay, row.timeout, row.patience} {
+		for i, text := range []string{delay, timeout, killed} {
 			var err error
 			if times[i], err = time.ParseDuration(text); err != nil {
 				t.Error(err)
 			}
 		}
 		if times[0] <= 0 || times[0]+times[1] >= times[2] {
-			t.Errorf("%s: delay %s, timeout %s, killed after %s", row.name, row.delay, row.timeout, row.patience)
+			t.Errorf("%s: delay %s, timeout %s, killed after %s", name, delay, timeout, killed)
 		}
 	}
+	compose := func(name string) string { return composeSetting(t, name) }
+	check("Compose", compose("SHERPA_SHUTDOWN_DELAY"), compose("SHERPA_SHUTDOWN_TIMEOUT"),
+		compose("stop_grace_period"))
+	kubernetes := func(pattern string) string { return word(t, "../deploy/kubernetes.yaml", pattern) }
+	check("Kubernetes", kubernetes(`SHERPA_SHUTDOWN_DELAY, value: (\w+)`),
+		kubernetes(`SHERPA_SHUTDOWN_TIMEOUT, value: (\w+)`),
+		kubernetes(`terminationGracePeriodSeconds: (\d+)`)+"s")
 }
 
 // TestProxyProblems reads the answers that are the proxy's own: problem documents like the program's.
 func TestProxyProblems(t *testing.T) {
 	t.Parallel()
-	pattern := regexp.MustCompile(`(?m)^\thttp-error status (\d+) .*application/problem\+json" lf-string '(.*?)' (.*)$`)
-	found := pattern.FindAllStringSubmatch(readFile(t, "../deploy/haproxy.cfg"), -1)
+	pattern := `(?m)^\thttp-error status (\d+) .*application/problem\+json" lf-string '(.*?)' (.*)$`
+	found := regexp.MustCompile(pattern).FindAllStringSubmatch(readFile(t, "../deploy/haproxy.cfg"), -1)
 	var statuses []string
 	for _, match := range found {
 		var problem struct {
@@ -98,8 +96,9 @@ func TestProxyProblems(t *testing.T) {
 		if err := decoder.Decode(&problem); err != nil {
 			t.Fatalf("problem %s: %v", match[1], err)
 		}
-		if problem.Status.String() != match[1] || problem.Type != "/problems/"+problem.Code || problem.Title == "" ||
-			problem.Detail == "" || problem.RequestID == "" || !strings.Contains(match[3], "Cache-Control no-store") {
+		complete := problem.Title != "" && problem.Detail != "" && problem.RequestID != ""
+		if !complete || problem.Status.String() != match[1] || problem.Type != "/problems/"+problem.Code ||
+			!strings.Contains(match[3], "Cache-Control no-store") {
 			t.Errorf("problem %s: %+v%s", match[1], problem, match[3])
 		}
 		statuses = append(statuses, match[1])

@@ -66,13 +66,14 @@ func freezeReplica(t *testing.T, p *process) {
 		t.Fatal(err)
 	}
 	var status syscall.WaitStatus
-	if _, err := syscall.Wait4(p.command.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+	_, err := syscall.Wait4(p.command.Process.Pid, &status, syscall.WUNTRACED, nil)
+	if err != nil || !status.Stopped() {
 		t.Fatal(status, err)
 	}
 }
 
-// TestReplicaFrozen stops a replica in the middle of a transaction that holds the row of a session. The database
-// server must end the transaction, so that the other replica can go on.
+// TestReplicaFrozen stops a replica in the middle of a transaction that holds the row of a session. The
+// database server must end the transaction, so that the other replica can go on.
 func TestReplicaFrozen(t *testing.T) {
 	t.Parallel()
 	database := pgtest.Database(t)

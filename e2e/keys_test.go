@@ -40,8 +40,8 @@ func TestKeyMustBeKnownBeforeItSigns(t *testing.T) {
 	}
 }
 
-// TestRollingChangeOfKeys follows the documentation: the new key goes last, then first, then it is the only one. Each
-// time the replicas restart one after the other, under load, and no request may fail.
+// TestRollingChangeOfKeys follows the documentation: the new key goes last, then first, then it is the only
+// one. Each time the replicas restart one after the other, under load, and no request may fail.
 func TestRollingChangeOfKeys(t *testing.T) {
 	t.Parallel()
 	_, replicas := startReplicas(t, 2, "SHERPA_ACCESS_TTL=10s", quiet, keys(testKey))

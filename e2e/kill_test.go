@@ -11,8 +11,8 @@ import (
 	"sherpa/internal/pgtest"
 )
 
-// TestKill kills the server in the middle of logins, refreshes and logouts, and starts it again. What clients have
-// an answer for must hold. SHERPA_KILLS says how often.
+// TestKill kills the server in the middle of logins, refreshes and logouts, and starts it again. What clients
+// have an answer for must hold. SHERPA_KILLS says how often.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	kills, err := strconv.Atoi(os.Getenv("SHERPA_KILLS"))

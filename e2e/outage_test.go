@@ -23,7 +23,8 @@ const (
 	longestStop = 15 * time.Second
 )
 
-// TestOutage stops the database under load, for longer than replicas use their caches if SHERPA_OUTAGE says so.
+// TestOutage stops the database under load, for longer than replicas use their caches if SHERPA_OUTAGE says
+// so.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	t.Run("stopped", func(t *testing.T) {
@@ -39,7 +40,8 @@ func TestOutage(t *testing.T) {
 		var thaw func()
 		outage(t, server, length, func() {
 			lockTable(t, operator, "revocations", "EXCLUSIVE")
-			await(t, operator, ours+" AND wait_event_type = 'Lock'") // a logout, in the middle of its transaction
+			// Now a logout waits, in the middle of its transaction.
+			await(t, operator, ours+" AND wait_event_type = 'Lock'")
 			thaw = freeze(t, server)
 		}, func() {
 			thaw()
@@ -52,7 +54,8 @@ func outage(t *testing.T, server *pgtest.Server, length time.Duration, begin, en
 	a, b := startReplica(t, server.URL(), quiet), startReplica(t, server.URL(), quiet)
 	var o outageTest
 	for i, p := range []*process{a, b} {
-		o.replicas[i] = &outageReplica{process: p, cached: want(t, 200)(p.login()), other: want(t, 200)(p.login())}
+		cached, other := want(t, 200)(p.login()), want(t, 200)(p.login())
+		o.replicas[i] = &outageReplica{process: p, cached: cached, other: other}
 		want(t, 200)(p.mountain(o.replicas[i].cached.Access))
 	}
 	clients := newCrowd(t, a, b)
@@ -111,8 +114,9 @@ func (p *outageReplica) needsDatabase() map[string]func() (reply, error) {
 	}
 }
 
-// servesCached asks with the cached session until the end. The answer is 200 for as long as the cache may be stale,
-// and then 503. That time begins when the replica last read the feed, at most a second before the outage.
+// servesCached asks with the cached session until the end. The answer is 200 for as long as the cache may be
+// stale, and then 503. That time begins when the replica last read the feed, at most a second before the
+// outage.
 func (p *outageReplica) servesCached(t *testing.T, before, after, end time.Time) {
 	served, refused := 0, 0
 	for time.Now().Before(end) {
@@ -160,8 +164,8 @@ func (o *outageTest) recovered(t *testing.T, ended time.Time) {
 	wg.Wait()
 }
 
-// TestRestartDuringAnOutage restarts a replica during an outage. A client may send a refresh whose answer it did not
-// get again to that replica.
+// TestRestartDuringAnOutage restarts a replica during an outage. A client may send a refresh whose answer it
+// did not get again to that replica.
 func TestRestartDuringAnOutage(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
@@ -223,7 +227,8 @@ func TestStopDuringAnOutage(t *testing.T) {
 	}
 }
 
-// TestCutConnections ends all connections to the database now and then, sometimes while statements wait there.
+// TestCutConnections ends all connections to the database now and then, sometimes while statements wait
+// there.
 func TestCutConnections(t *testing.T) {
 	t.Parallel()
 	database := pgtest.Database(t)

@@ -39,8 +39,8 @@ type process struct {
 	log     testlog.Buffer
 }
 
-// startProcess starts the program in a folder, with more settings such as "SHERPA_ACCESS_TTL=1m", and waits until
-// it answers.
+// startProcess starts the program in a folder, with more settings such as "SHERPA_ACCESS_TTL=1m", and waits
+// until it answers.
 func startProcess(t *testing.T, dir string, env ...string) *process {
 	t.Helper()
 	p := newProcess(t, dir, env...)
@@ -114,7 +114,7 @@ func freeAddress() (string, error) {
 func (p *process) program(ctx context.Context, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, os.Args[0], args...)
 	c.Dir = p.dir
-	c.Env = append(os.Environ(), asProgram+"=1", "SHERPA_LISTEN="+p.address, "SHERPA_TRUSTED_PROXIES=127.0.0.1")
+	c.Env = append(os.Environ(), asProgram+"=1", "SHERPA_TRUSTED_PROXIES=127.0.0.1", "SHERPA_LISTEN="+p.address)
 	c.Env = append(c.Env, p.env...)
 	return c
 }
@@ -207,8 +207,8 @@ type reply struct {
 
 // unavailable reports whether the answer is the problem of a service that cannot answer at this moment.
 func (r reply) unavailable() bool {
-	return r.status == http.StatusServiceUnavailable && r.Code == "unavailable" && r.header.Get("Retry-After") != "" &&
-		r.header.Get("Content-Type") == "application/problem+json"
+	return r.status == http.StatusServiceUnavailable && r.Code == "unavailable" &&
+		r.header.Get("Retry-After") != "" && r.header.Get("Content-Type") == "application/problem+json"
 }
 
 var errNoAnswer = errors.New("no answer")
@@ -270,7 +270,8 @@ func (p *process) loginAs(username, password string) (reply, error) {
 }
 
 func (p *process) loginFrom(address, username, password string) (reply, error) {
-	return p.send(p.t.Context(), http.DefaultTransport, address, "POST", "/auth", credentials(username, password), "")
+	body := credentials(username, password)
+	return p.send(p.t.Context(), http.DefaultTransport, address, "POST", "/auth", body, "")
 }
 
 func credentials(username, password string) string {

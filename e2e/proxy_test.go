@@ -32,13 +32,14 @@ func startProxy(t *testing.T, a, b *process) *haproxy {
 	t.Helper()
 	skipWithout(t, "haproxy")
 	dir := t.TempDir()
-	p := &haproxy{process: process{t: t, address: steadyAddress(t), dir: dir}, control: filepath.Join(dir, "control")}
+	p := &haproxy{process: process{t: t, address: steadyAddress(t)}, control: filepath.Join(dir, "control")}
 	more := filepath.Join(dir, "control.cfg")
 	if err := os.WriteFile(more, []byte("global\n\tstats socket "+p.control+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p.command = exec.CommandContext(t.Context(), "haproxy", "-db", "-f", "../deploy/haproxy.cfg", "-f", more)
-	p.command.Env = append(os.Environ(), "PROXY_BIND="+p.address, "REPLICA_A="+a.address, "REPLICA_B="+b.address)
+	p.command.Env = append(os.Environ(),
+		"PROXY_BIND="+p.address, "REPLICA_A="+a.address, "REPLICA_B="+b.address)
 	p.command.Stdout, p.command.Stderr = &p.log, &p.log
 	if err := p.command.Start(); err != nil {
 		t.Fatal(err)
@@ -77,14 +78,16 @@ func (p *haproxy) state(replica string) string {
 	fmt.Fprintln(conn, "show stat")
 	for scanner := bufio.NewScanner(conn); scanner.Scan(); {
 		const status = 17
-		if fields := strings.Split(scanner.Text(), ","); len(fields) > status && fields[0] == "ready" && fields[1] == replica {
+		fields := strings.Split(scanner.Text(), ",")
+		if len(fields) > status && fields[0] == "ready" && fields[1] == replica {
 			return fields[status]
 		}
 	}
 	return ""
 }
 
-// TestRollingRestart restarts two replicas behind HAProxy, one after the other and twice around. No request may fail.
+// TestRollingRestart restarts two replicas behind HAProxy, one after the other and twice around. No request
+// may fail.
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
 	database := pgtest.Database(t)

@@ -46,8 +46,8 @@ func scriptSoon(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// scriptHTTP is "http STATUS METHOD URL [BODY]". It waits until something listens, and prints the answer. It sends
-// the access token in $TOKEN when there is one.
+// scriptHTTP is "http STATUS METHOD URL [BODY]". It waits until something listens, and prints the answer. It
+// sends the access token in $TOKEN when there is one.
 func scriptHTTP(ts *testscript.TestScript, _ bool, args []string) {
 	if status, text := exchange(ts, args); status != args[0] {
 		ts.Fatalf("status %s, want %s: %s", status, args[0], text)

@@ -37,7 +37,7 @@ func TestReplicasKnowASessionAtOnce(t *testing.T) {
 		for _, token := range access {
 			for _, p := range all {
 				if r := want(t, 200)(p.me(token)); r.Username != "sherpa" || r.SessionID != sessionID {
-					t.Fatalf("the token of session %s is one of %s in session %s", sessionID, r.Username, r.SessionID)
+					t.Fatalf("the token is one of %s in session %s, want %s", r.Username, r.SessionID, sessionID)
 				}
 			}
 		}
@@ -62,8 +62,10 @@ func TestReplicasKnowASessionAtOnce(t *testing.T) {
 type ending struct {
 	t             *testing.T
 	a             *process
+	elsewhere     []*process
 	username      string
 	victim, other reply
+	bystander     reply // a session of another user
 }
 
 func (e ending) ask(method, path, body, access string) {
@@ -98,7 +100,9 @@ var endings = []struct {
 	{"logout of the others", func(e ending) {
 		e.ask("POST", "/auth/logout?scope=others", "", e.other.Access)
 	}, "logout", false},
-	{"logout of all", func(e ending) { e.ask("POST", "/auth/logout?scope=all", "", e.other.Access) }, "logout", true},
+	{"logout of all", func(e ending) {
+		e.ask("POST", "/auth/logout?scope=all", "", e.other.Access)
+	}, "logout", true},
 	{"one of the list", func(e ending) {
 		e.ask("DELETE", "/auth/sessions/"+sessionOf(e.t, e.victim.Access), "", e.other.Access)
 	}, "ended_by_user", false},
@@ -110,13 +114,17 @@ var endings = []struct {
 	{"sherpa session end --user", func(e ending) {
 		e.sherpa("session", "end", "--user", e.username)
 	}, "ended_by_operator", true},
-	{"sherpa user passwd", func(e ending) { e.sherpa("user", "passwd", e.username) }, "password_change", true},
-	{"sherpa user disable", func(e ending) { e.sherpa("user", "disable", e.username) }, "user_disabled", true},
+	{"sherpa user passwd", func(e ending) {
+		e.sherpa("user", "passwd", e.username)
+	}, "password_change", true},
+	{"sherpa user disable", func(e ending) {
+		e.sherpa("user", "disable", e.username)
+	}, "user_disabled", true},
 	{"sherpa user delete", func(e ending) { e.sherpa("user", "delete", e.username) }, "", true},
 }
 
-// TestReplicasRefuseAnEndedSession holds the second that the documentation promises. A busy machine may need longer,
-// so no other test runs meanwhile. It logs the longest time of all.
+// TestReplicasRefuseAnEndedSession holds the second that the documentation promises. A busy machine may need
+// longer, so no other test runs meanwhile. It logs the longest time of all.
 func TestReplicasRefuseAnEndedSession(t *testing.T) {
 	url, all := startReplicas(t, 3)
 	a := all[0]
@@ -134,10 +142,15 @@ func TestReplicasRefuseAnEndedSession(t *testing.T) {
 			other := want(t, 200)(a.loginAs(names[i], replicaPassword))
 			t.Run(row.name, func(t *testing.T) {
 				t.Parallel()
-				e := ending{t: t, a: a, username: names[i], victim: victim, other: other}
-				// Each row begins at another point between two reads of the feed.
-				phase := time.Duration(i) * 500 * time.Millisecond / time.Duration(len(endings))
-				took := e.refusedElsewhere(all[1:], bystander.Access, phase, func() { row.end(e) }, row.reason, row.both)
+				e := ending{
+					t: t, a: a, elsewhere: all[1:], username: names[i],
+					victim: victim, other: other, bystander: bystander,
+				}
+				e.begin()
+				// Each row ends its session at another point between two reads of the feed.
+				time.Sleep(time.Duration(i) * 500 * time.Millisecond / time.Duration(len(endings)))
+				row.end(e)
+				took := e.untilRefused(row.reason, row.both)
 				mu.Lock()
 				defer mu.Unlock()
 				longest = max(longest, took)
@@ -147,34 +160,36 @@ func TestReplicasRefuseAnEndedSession(t *testing.T) {
 	t.Logf("the longest of %d took %v", len(endings), longest)
 }
 
-// refusedElsewhere ends a session, and returns how long other replicas went on to serve it.
-func (e ending) refusedElsewhere(
-	elsewhere []*process, bystander string, phase time.Duration, end func(), reason string, both bool,
-) (took time.Duration) {
-	t := e.t
-	for _, p := range elsewhere {
+// begin makes the other replicas cache the sessions.
+func (e ending) begin() {
+	for _, p := range e.elsewhere {
 		for range 2 { // the second answer comes from the cache
-			want(t, 200)(p.me(e.victim.Access))
-			want(t, 200)(p.me(e.other.Access))
-			want(t, 200)(p.me(bystander))
+			want(e.t, 200)(p.me(e.victim.Access))
+			want(e.t, 200)(p.me(e.other.Access))
+			want(e.t, 200)(p.me(e.bystander.Access))
 		}
 	}
-	time.Sleep(phase)
-	end()
+}
+
+// untilRefused returns how long the other replicas serve the victim's session, which has just ended.
+func (e ending) untilRefused(reason string, both bool) (took time.Duration) {
 	acknowledged := time.Now()
-	want(t, 401)(elsewhere[0].refresh(e.victim.Refresh))
-	if took = untilEnded(t, elsewhere, e.victim.Access, reason, acknowledged); took > time.Second {
-		t.Errorf("refused after %v, want a second at most", took)
+	want(e.t, 401)(e.elsewhere[0].refresh(e.victim.Refresh))
+	took = untilEnded(e.t, e.elsewhere, e.victim.Access, reason, acknowledged)
+	if took > time.Second {
+		e.t.Errorf("refused after %v, want a second at most", took)
 	}
-	for _, p := range elsewhere {
-		want(t, 200)(p.me(bystander))
-		want(t, map[bool]int{true: 401, false: 200}[both])(p.me(e.other.Access))
+	for _, p := range e.elsewhere {
+		want(e.t, 200)(p.me(e.bystander.Access))
+		want(e.t, map[bool]int{true: 401, false: 200}[both])(p.me(e.other.Access))
 	}
 	return took
 }
 
 // untilEnded returns how long after start the last replica began to refuse the token.
-func untilEnded(t *testing.T, replicas []*process, access, reason string, start time.Time) (took time.Duration) {
+func untilEnded(
+	t *testing.T, replicas []*process, access, reason string, start time.Time,
+) (took time.Duration) {
 	t.Helper()
 	for _, p := range replicas {
 		eventually(t, "a replica refuses the token", func() bool {
@@ -186,7 +201,7 @@ func untilEnded(t *testing.T, replicas []*process, access, reason string, start 
 				return false
 			}
 			if r.status != 401 || r.Code != "session_ended" || r.Reason != reason {
-				t.Fatalf("status %d, %s, reason %q, want 401, session_ended, %q", r.status, r.Code, r.Reason, reason)
+				t.Fatalf("%d %s, reason %q, want 401 session_ended, %q", r.status, r.Code, r.Reason, reason)
 			}
 			return true
 		})
@@ -195,7 +210,8 @@ func untilEnded(t *testing.T, replicas []*process, access, reason string, start 
 	return took
 }
 
-// TestTwoProcessesOnOneFile measures how long a logout takes to be seen by another process on the same SQLite file.
+// TestTwoProcessesOnOneFile measures how long a logout takes to be seen by another process on the same SQLite
+// file.
 func TestTwoProcessesOnOneFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

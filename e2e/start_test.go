@@ -34,7 +34,8 @@ func TestReplicasStartTogether(t *testing.T) {
 					return err == nil && r.status == 200
 				})
 				said += strings.Count(p.log.String(), row.says)
-				if found := regexp.MustCompile(`password: (\S+)`).FindStringSubmatch(p.log.String()); found != nil {
+				found := regexp.MustCompile(`password: (\S+)`).FindStringSubmatch(p.log.String())
+				if found != nil {
 					password = found[1]
 				}
 			}

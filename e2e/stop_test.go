@@ -35,7 +35,8 @@ func TestShutdownLetsRequestsFinish(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	env := map[string]string{"SHERPA_LISTEN": address, "SHERPA_DATABASE_URL": "sqlite:" + t.TempDir() + "/sherpa.db"}
+	database := "sqlite:" + t.TempDir() + "/sherpa.db"
+	env := map[string]string{"SHERPA_LISTEN": address, "SHERPA_DATABASE_URL": database}
 	lookup := func(name string) (string, bool) { text, ok := env[name]; return text, ok }
 	go func() { done <- command.Run(ctx, nil, lookup, silent()) }()
 	waitUntilReady(t, "http://"+address)
@@ -47,7 +48,7 @@ func TestShutdownLetsRequestsFinish(t *testing.T) {
 		t.Fatal(err)
 	}
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Expect", "100-continue") // the client sends the body when the handler has begun to read it
+	request.Header.Set("Expect", "100-continue") // the body waits until the handler begins to read it
 	status := make(chan int, 1)
 	started := make(chan struct{})
 	go func() { status <- statusOf(request, started) }()

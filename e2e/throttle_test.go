@@ -9,12 +9,12 @@ import (
 	"sherpa/internal/pgtest"
 )
 
-// checkedPasswords is how many wrong passwords a replica checks for one user: five free ones, and one more whose
-// failure costs the first wait.
+// checkedPasswords is how many wrong passwords a replica checks for one user: five free ones, and one more
+// whose failure costs the first wait.
 const checkedPasswords = 6
 
-// failures sends wrong passwords, each from a new address, to the replicas in turn. It returns how many they checked
-// before the first 429.
+// failures sends wrong passwords, each from a new address, to the replicas in turn. It returns how many they
+// checked before the first 429.
 func failures(t *testing.T, username string, replicas ...*process) int {
 	t.Helper()
 	for i := range 100 {
@@ -42,7 +42,8 @@ func wantChecked(t *testing.T, n int) {
 	}
 }
 
-// TestReplicasShareFailures does not run in parallel: the first wait is a second, in which all of it must happen.
+// TestReplicasShareFailures does not run in parallel: the first wait is a second, in which all of it must
+// happen.
 func TestReplicasShareFailures(t *testing.T) {
 	url, all := startReplicas(t, 3)
 	a, b, c := all[0], all[1], all[2]
@@ -52,7 +53,9 @@ func TestReplicasShareFailures(t *testing.T) {
 	}{
 		{"one", []*process{a}}, {"two", []*process{a, b}}, {"three", all},
 	} {
-		t.Run(row.name, func(t *testing.T) { wantChecked(t, failures(t, "nobody"+row.name, row.replicas...)) })
+		t.Run(row.name, func(t *testing.T) {
+			wantChecked(t, failures(t, "nobody"+row.name, row.replicas...))
+		})
 	}
 	t.Run("at the same time", func(t *testing.T) {
 		var checked atomic.Int64
@@ -88,15 +91,16 @@ func TestReplicasShareFailures(t *testing.T) {
 	})
 }
 
-// TestReplicasShareAnAddress: an address has 100 logins at once and one more each 150 ms, however many replicas
-// there are. The logins are for a name that must wait for an hour, which costs no hash. On a slow machine the hashes
-// would take as long as the address needs to regain its logins.
+// TestReplicasShareAnAddress: an address has 100 logins at once and one more each 150 ms, however many
+// replicas there are. The logins are for a name that must wait for an hour, which costs no hash. On a slow
+// machine the hashes would take as long as the address needs to regain its logins.
 func TestReplicasShareAnAddress(t *testing.T) {
 	t.Parallel()
 	const burst, interval, address = 100, 150 * time.Millisecond, "192.0.2.9"
 	url, all := startReplicas(t, 3)
 	want(t, 401)(all[0].loginAs("nobody", "wrong"))
-	pgtest.Execute(t, pgtest.Connect(t, url), `UPDATE login_failures SET tries = 20, next_at = next_at + 3600000`)
+	pgtest.Execute(t, pgtest.Connect(t, url),
+		`UPDATE login_failures SET tries = 20, next_at = next_at + 3600000`)
 	var admitted atomic.Int64
 	var throttled atomic.Bool
 	var wg sync.WaitGroup
