@@ -185,8 +185,9 @@ func (c *crowd) note(p *process, request string, r reply, err error, took time.D
 	a := answer{p, request, r.status}
 	c.tallies[a] = tally{c.tallies[a].count + 1, max(c.tallies[a].longest, took)}
 	refused := r.status == http.StatusServiceUnavailable || r.status == http.StatusTooManyRequests
+	excused := c.fragile && errors.Is(err, errNoAnswer)
 	switch {
-	case c.steady && (err != nil || refused), err != nil && !(c.fragile && errors.Is(err, errNoAnswer)):
+	case c.steady && (err != nil || refused), err != nil && !excused:
 		c.t.Errorf("%s: %+v, %v", request, r, err)
 	case refused && r.header.Get("Retry-After") == "":
 		c.t.Errorf("%s: no Retry-After: %+v", request, r)

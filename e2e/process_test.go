@@ -114,8 +114,8 @@ func freeAddress() (string, error) {
 func (p *process) program(ctx context.Context, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, os.Args[0], args...)
 	c.Dir = p.dir
-	c.Env = append(os.Environ(), asProgram+"=1", "SHERPA_TRUSTED_PROXIES=127.0.0.1", "SHERPA_LISTEN="+p.address)
-	c.Env = append(c.Env, p.env...)
+	c.Env = append(os.Environ(), asProgram+"=1", "SHERPA_LISTEN="+p.address)
+	c.Env = append(append(c.Env, "SHERPA_TRUSTED_PROXIES=127.0.0.1"), p.env...)
 	return c
 }
 

@@ -37,7 +37,7 @@ func TestReplicasKnowASessionAtOnce(t *testing.T) {
 		for _, token := range access {
 			for _, p := range all {
 				if r := want(t, 200)(p.me(token)); r.Username != "sherpa" || r.SessionID != sessionID {
-					t.Fatalf("the token is one of %s in session %s, want %s", r.Username, r.SessionID, sessionID)
+					t.Fatalf("session %s of %s, want %s", r.SessionID, r.Username, sessionID)
 				}
 			}
 		}
