@@ -1,7 +1,8 @@
-// Command fill makes a database with many users, who all have the same password, and sessions, each of another user.
-// With -tokens it also writes an access token for each session, one a line, in no particular order, signed with the
-// key in SHERPA_SECRET_KEY and good for an hour. The ids of the sessions are as long as Sherpa's, and made of the
-// session's number, from 0, so that pgbench can name them: the first 26 letters of its MD5 in hexadecimal.
+// Command fill makes a database with many users, who all have the same password, and sessions, each of
+// another user. With -tokens it also writes an access token for each session, one a line, in no particular
+// order, signed with the key in SHERPA_SECRET_KEY and good for an hour. The ids of the sessions are as long
+// as Sherpa's, and made of the session's number, from 0, so that pgbench can name them: the first 26 letters
+// of its MD5 in hexadecimal.
 package main
 
 import (

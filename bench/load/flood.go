@@ -18,8 +18,8 @@ type times struct {
 	took map[string][]time.Duration
 }
 
-// flood starts logins at a rate, however many of them still run, each with another unknown name and from another
-// address. It measures protected requests before and meanwhile.
+// flood starts logins at a rate, however many of them still run, each with another unknown name and from
+// another address. It measures protected requests before and meanwhile.
 func (p plan) flood(ctx context.Context) error {
 	const alone, getRate = 5 * time.Second, 200.0
 	tokens, err := p.readTokens()

@@ -17,8 +17,8 @@ import (
 	_ "modernc.org/sqlite" // registers the driver "sqlite"
 )
 
-// measure lets the workers repeat their work for the duration. It prints how often they did it in a second, how often
-// in all, and this program's processor time for each, in microseconds.
+// measure lets the workers repeat their work for the duration. It prints how often they did it in a second,
+// how often in all, and this program's processor time for each, in microseconds.
 func (p plan) measure(ctx context.Context, work func() error) error {
 	begin := time.Now()
 	var total atomic.Int64

@@ -1,6 +1,6 @@
-// Command rivals serves what Sherpa is measured against: "bare", Gin and nothing else; "stock", the same route guarded
-// by gin-jwt; and "readme", with everything else that gin-jwt's README has. All answer GET /mountain/:name with
-// Sherpa's JSON.
+// Command rivals serves what Sherpa is measured against: "bare", Gin and nothing else; "stock", the same
+// route guarded by gin-jwt; and "readme", with everything else that gin-jwt's README has. All answer GET
+// /mountain/:name with Sherpa's JSON.
 package main
 
 import (
@@ -63,8 +63,8 @@ type login struct {
 	Password string `json:"password" binding:"required"`
 }
 
-// stock guards the route with gin-jwt. What is not set here stays at gin-jwt's default: HS256, the identity straight
-// from the claims, everybody with a valid token may pass.
+// stock guards the route with gin-jwt. What is not set here stays at gin-jwt's default: HS256, the identity
+// straight from the claims, everybody with a valid token may pass.
 func stock(engine *gin.Engine) error {
 	middleware, err := ginjwt.New(&ginjwt.GinJWTMiddleware{
 		Realm:         "test zone",
@@ -86,9 +86,9 @@ func stock(engine *gin.Engine) error {
 	return nil
 }
 
-// readme guards the route as the whole example in the README of gin-jwt 2.10.3 does: besides what stock has, it makes
-// a user of the claims and asks whether the user may pass, looks for the token in the query and in a cookie as well,
-// and sets gin-jwt up again with every request.
+// readme guards the route as the whole example in the README of gin-jwt 2.10.3 does: besides what stock has,
+// it makes a user of the claims and asks whether the user may pass, looks for the token in the query and in a
+// cookie as well, and sets gin-jwt up again with every request.
 func readme(engine *gin.Engine) error {
 	middleware, err := ginjwt.New(&ginjwt.GinJWTMiddleware{
 		Realm:           "test zone",

@@ -1,10 +1,10 @@
-// Command startup measures how long a server takes from its start to its first answer, and its resident memory when
-// it is idle:
+// Command startup measures how long a server takes from its start to its first answer, and its resident
+// memory when it is idle:
 //
 //	startup [flags] PROGRAM [ARGUMENT]...
 //
-// It prints the median time in milliseconds and the memory in MiB. It asks without a pause, because a pause would be
-// as long as some of the starts.
+// It prints the median time in milliseconds and the memory in MiB. It asks without a pause, because a pause
+// would be as long as some of the starts.
 package main
 
 import (
