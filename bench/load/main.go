@@ -59,7 +59,8 @@ func (p plan) run(ctx context.Context) error {
 		return errors.New("there must be a worker, a user and a duration")
 	}
 	kinds := map[string]func(context.Context) error{
-		"hash": p.hash, "login": p.login, "flood": p.flood, "update": p.update, "sessions": p.sessions, "warm": p.warm,
+		"hash": p.hash, "login": p.login, "flood": p.flood,
+		"update": p.update, "sessions": p.sessions, "warm": p.warm,
 	}
 	do, ok := kinds[p.kind]
 	if !ok {

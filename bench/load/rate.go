@@ -59,8 +59,8 @@ func (p plan) login(ctx context.Context) error {
 }
 
 // settings are those of package models, which exports no connection.
-const settings = "_txlock=immediate" +
-	"&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" +
+const settings = "_txlock=immediate&_pragma=busy_timeout(5000)" +
+	"&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" +
 	"&_pragma=cache_size(-8000)&_pragma=mmap_size(268435456)&_pragma=temp_store(MEMORY)"
 
 // update does nothing but what a refresh must write: the row of a session, found by its id.
@@ -75,7 +75,8 @@ func (p plan) update(ctx context.Context) (err error) {
 	var ids []string
 	for n := range p.workers {
 		var id string
-		if err := db.QueryRowContext(ctx, `SELECT id FROM sessions LIMIT 1 OFFSET $1`, n).Scan(&id); err != nil {
+		row := db.QueryRowContext(ctx, `SELECT id FROM sessions LIMIT 1 OFFSET $1`, n)
+		if err := row.Scan(&id); err != nil {
 			return err
 		}
 		ids = append(ids, id)
@@ -89,8 +90,8 @@ func (p plan) update(ctx context.Context) (err error) {
 }
 
 func updateOne(ctx context.Context, db *sql.DB, id string) error {
-	const query = `UPDATE sessions SET refresh_hash = $1, refresh_count = refresh_count + 1, last_used_at = $2,
-		idle_ends_at = $3 WHERE id = $4`
+	const query = `UPDATE sessions SET refresh_hash = $1, refresh_count = refresh_count + 1,
+		last_used_at = $2, idle_ends_at = $3 WHERE id = $4`
 	now := time.Now()
 	hash, idleEnds := fmt.Sprintf("%043d", now.UnixNano()), now.Add(7*24*time.Hour).UnixMilli()
 	tx, err := db.BeginTx(ctx, nil)

@@ -21,7 +21,9 @@ var client = http.Client{
 
 // send asks for a protected resource with an access token, or else logs a user in from the n-th of 16 million
 // addresses: the server believes X-Forwarded-For.
-func (p plan) send(ctx context.Context, access string, n int, username string) (status int, answer []byte, err error) {
+func (p plan) send(
+	ctx context.Context, access string, n int, username string,
+) (status int, answer []byte, err error) {
 	method, path, body := http.MethodGet, "/mountain/x", ""
 	if access == "" {
 		method, path = http.MethodPost, "/auth"

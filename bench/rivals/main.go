@@ -30,21 +30,20 @@ func run(kind, listen string) error {
 	if kind == "readme" {
 		engine = gin.Default() // with a line on standard output for each request, and recovery
 	}
-	switch kind {
-	case "bare":
-		engine.GET("/mountain/:name", getMountain)
-	case "stock":
-		if err := stock(engine); err != nil {
-			return err
-		}
-	case "readme":
-		if err := readme(engine); err != nil {
-			return err
-		}
-	default:
+	guards := map[string]func(*gin.Engine) error{"bare": bare, "stock": stock, "readme": readme}
+	guard, ok := guards[kind]
+	if !ok {
 		return fmt.Errorf("%q is none of bare, stock, readme", kind)
 	}
+	if err := guard(engine); err != nil {
+		return err
+	}
 	return engine.Run(listen)
+}
+
+func bare(engine *gin.Engine) error {
+	engine.GET("/mountain/:name", getMountain)
+	return nil
 }
 
 type mountainResponse struct {
