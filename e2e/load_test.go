@@ -23,7 +23,7 @@ import (
 const (
 	// longestAnswer is the 4 s that a change in the database may take, and more for a busy machine.
 	longestAnswer = 5 * time.Second
-	// longestRecovery is how long after a fault everything must work again.
+	// longestRecovery is how long after an outage or a kill everything must work again.
 	longestRecovery = 5 * time.Second
 
 	loginRequest   = "POST /auth" // takes longer: it waits for its turn and computes a hash
@@ -178,7 +178,7 @@ func (c *crowd) workAt(p *process) {
 	}
 }
 
-// note keeps the tallies, and reports answers that no fault excuses.
+// note keeps the tallies, and reports answers that nothing excuses.
 func (c *crowd) note(p *process, request string, r reply, err error, took time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,4 +1,4 @@
-// Package e2e tests the program as a process: its commands, its faults, and its replicas.
+// Package e2e tests the program as a process: its commands, its replicas, outages and kills.
 package e2e
 
 import (

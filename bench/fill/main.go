@@ -114,7 +114,8 @@ func (p plan) addSessions(ctx context.Context, store *models.Store) error {
 		hash := sha256.Sum256([]byte(sessionID(n)))
 		return []any{
 			sessionID(n), p.userID(n), at, at, idleEnds + int64(n), ends, "192.0.2.1",
-			"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", 0, b64.EncodeToString(hash[:]),
+			"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+			0, b64.EncodeToString(hash[:]),
 		}
 	})
 	if err != nil {

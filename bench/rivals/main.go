@@ -85,9 +85,9 @@ func stock(engine *gin.Engine) error {
 	return nil
 }
 
-// readme guards the route as the whole example in the README of gin-jwt 2.10.3 does: besides what stock has,
-// it makes a user of the claims and asks whether the user may pass, looks for the token in the query and in a
-// cookie as well, and sets gin-jwt up again with every request.
+// readme guards the route as the whole example in the README of gin-jwt 2.10.3 does: in addition to what
+// stock has, it makes a user of the claims and asks whether the user may pass, looks for the token in the
+// query and in a cookie as well, and sets gin-jwt up again with every request.
 func readme(engine *gin.Engine) error {
 	middleware, err := ginjwt.New(&ginjwt.GinJWTMiddleware{
 		Realm:           "test zone",
