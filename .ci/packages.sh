@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# What the scripts of this folder install from Debian. It is sourced.
+# What the scripts of this folder install. They source it.
 
-install_packages() { # COMMAND:PACKAGE...: those whose command is missing
+install_packages() { # COMMAND:PACKAGE...: the Debian packages whose command is missing
   local missing=() pair
   for pair in "$@"; do
     command -v "${pair%%:*}" > /dev/null || missing+=("${pair#*:}")
@@ -11,14 +11,17 @@ install_packages() { # COMMAND:PACKAGE...: those whose command is missing
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
 }
 
-# postgres_bin prints the folder of initdb and pg_ctl: Debian puts them where only its own tools look.
-postgres_bin() {
-  local dir
-  for dir in /usr/lib/postgresql/*/bin "$(dirname "$(command -v initdb || echo /none/)")"; do
-    if [ -x "$dir/initdb" ]; then echo "$dir"; return; fi
-  done
+# Debian puts initdb where only its own tools look.
+install_postgres() {
+  compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null || install_packages initdb:postgresql
 }
 
-need_postgres() {
-  [ -n "$(postgres_bin)" ] || install_packages initdb:postgresql
+# install_go PACKAGE@VERSION prints the path of the program, which stays in the cache for the next run.
+install_go() {
+  local folder=${XDG_CACHE_HOME:-$HOME/.cache}/sherpa-ci/${1//\//-} program
+  program=$(compgen -G "$folder/*") || {
+    GOBIN=$folder CGO_ENABLED=0 go install "$1"
+    program=$(compgen -G "$folder/*")
+  }
+  printf '%s\n' "$program"
 }

@@ -1,10 +1,11 @@
 # shellcheck shell=bash
-# What the scripts of this folder share. It is sourced: it makes the folder $tmp, enters the project, and sees to it
-# that every process in the background and every folder that it made are gone when the script ends.
+# What the scripts of this folder share. They source it: it makes the folder $tmp and enters the project. When
+# the script ends, it ends every process in the background and removes every folder that the script made.
 
 self=bench/$(basename "$0")
 declare -A server=() # by name: the process
 pids=()              # of all processes in the background
+readonly password='correct horse battery staple'
 
 fail() {
   echo "$self: $*" >&2
@@ -66,12 +67,20 @@ build() {
   CGO_ENABLED=0 go build -tags nomsgpack -trimpath -ldflags='-s -w' -o "$tmp/$1" "$2"
 }
 
+# build_all also makes a signing key, $key.
+build_all() {
+  build sherpa .
+  build fill ./bench/fill
+  build load ./bench/load
+  key=$("$tmp/sherpa" key new)
+}
+
 listens() {
   (: <>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
-# start NAME PORT PROGRAM... starts a server and waits until it listens. Give it `env -i`, so that no setting of the
-# caller's shell counts.
+# start NAME PORT PROGRAM... starts a server and waits until it listens. The program should begin with `env
+# -i`, which keeps the settings of the caller's shell out.
 start() {
   local name=$1 on=$2 left
   shift 2
@@ -94,8 +103,9 @@ need_postgres() {
   ((EUID != 0)) || need setpriv
 }
 
-# start_postgres PORT starts a PostgreSQL server with an empty database, whose URL is then $database. It is as it comes,
-# so that a change which was committed is on the disk. psql and pgbench talk to it without further options.
+# start_postgres PORT starts a PostgreSQL server with an empty database, whose URL is then $database. It has
+# the default settings, so that a committed change is on the disk. psql and pgbench talk to it without further
+# options.
 start_postgres() {
   local folder owner=postgres as=() left
   unset "${!PG@}"
@@ -103,7 +113,7 @@ start_postgres() {
   database=postgres://$PGUSER@$PGHOST:$PGPORT/$PGDATABASE
   folder=$(mktemp -d)
   folders+=("$folder")
-  if ((EUID == 0)); then # as whom PostgreSQL refuses to run
+  if ((EUID == 0)); then # PostgreSQL refuses to run as root
     id "$owner" >/dev/null 2>&1 || owner=nobody
     as=(setpriv --reuid "$owner" --regid "$(id -g "$owner")" --clear-groups)
     chown "$owner" "$folder"
@@ -125,25 +135,12 @@ sql() {
   for statement in "$@"; do
     arguments+=(-c "$statement")
   done
-  psql --no-psqlrc --quiet --no-align --tuples-only --field-separator ' ' --set ON_ERROR_STOP=1 "${arguments[@]}"
+  psql --no-psqlrc --quiet --no-align --tuples-only --field-separator ' ' --set ON_ERROR_STOP=1 \
+    "${arguments[@]}"
 }
 
-# run_pgbench SECONDS ARGUMENT... prints transactions per second, how many, and the processor time of PostgreSQL for each
-# in microseconds. Every statement is prepared once, as Sherpa does it.
-run_pgbench() {
-  local before after
-  before=$(ticks_of_family postgres)
-  timeout "$(($1 + 60))" pgbench --no-vacuum --protocol prepared --time "$@" >"$tmp/pgbench.out" 2>"$tmp/pgbench.err" &
-  pids+=($!)
-  wait "$!" || fail "pgbench failed: $(cat "$tmp/pgbench.err")"
-  unset 'pids[-1]'
-  after=$(ticks_of_family postgres)
-  awk -v cpu="$(((after - before) * 1000000 / $(getconf CLK_TCK)))" '
-    /^number of transactions actually processed:/ { n = $6 + 0 }
-    /^tps = / { print $3, n, cpu / n }' "$tmp/pgbench.out"
-}
-
-# run_load SECONDS ARGUMENT... is the program bench/load, in the background, where a signal to this script can end it.
+# run_load SECONDS ARGUMENT... is the program bench/load, in the background, where a signal to this script can
+# end it.
 run_load() {
   local longest=$1
   shift
@@ -164,7 +161,7 @@ ticks() {
   awk '{ print $14 + $15 }' "/proc/${server[$1]}/stat"
 }
 
-# ticks_of_family NAME is ticks of a server with its children, those that have ended included.
+# ticks_of_family NAME is ticks of a server with its children, ended ones included.
 ticks_of_family() {
   { sed 's/(.*)/-/' /proc/[0-9]*/stat 2>/dev/null || true; } | awk -v parent="${server[$1]}" '
     $1 == parent { sum += $14 + $15 + $16 + $17 }
@@ -172,15 +169,20 @@ ticks_of_family() {
     END { print sum }'
 }
 
-# served NAME ARGUMENT... is run_load with the processor time of the server for each request, in microseconds, in place
-# of the load's own.
+# microseconds TICKS TICKS is the time between two readings.
+microseconds() {
+  echo "$((($2 - $1) * 1000000 / $(getconf CLK_TCK)))"
+}
+
+# served NAME ARGUMENT... is run_load with the processor time of the server for each request, in microseconds,
+# in place of the load's own.
 served() {
   local name=$1 before after
   shift
   before=$(ticks "$name")
   run_load "$@" >"$tmp/served"
   after=$(ticks "$name")
-  awk -v cpu="$(((after - before) * 1000000 / $(getconf CLK_TCK)))" '{ print $1, $2, cpu / $2 }' "$tmp/served"
+  awk -v cpu="$(microseconds "$before" "$after")" '{ print $1, $2, cpu / $2 }' "$tmp/served"
 }
 
 # median FILE COLUMN
@@ -189,46 +191,43 @@ median() {
     awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int((NR + 2) / 2)]) / 2 }'
 }
 
-# spread FILE COLUMN is how far apart the best and the worst round are, in percent of the median: the noise of the run.
+# spread FILE COLUMN is how far apart the best and the worst round are, in percent of the median: the noise of
+# the run.
 spread() {
   cut -d' ' -f"$2" "$1" | sort -g |
     awk -v median="$(median "$1" "$2")" '{ v[NR] = $1 } END { print 100 * (v[NR] - v[1]) / median }'
 }
 
-# read_wrk TICKS reads a report of wrk, during which the server used so much processor time, and prints: requests per
-# second, the p50 and the p99, and the processor time for one request, these three in microseconds, and how many requests
-# there were. It fails unless every request was answered with success.
-read_wrk() {
-  awk -v cpu="$(($1 * 1000000 / $(getconf CLK_TCK)))" '
-    function us(t) { return t ~ /us$/ ? t + 0 : t ~ /ms$/ ? t * 1e3 : t ~ /m$/ ? t * 6e7 : t * 1e6 }
-    /Non-2xx|Socket errors/ { exit bad = 1 }
-    $1 == "50%" { p50 = us($2) }
-    $1 == "99%" { p99 = us($2) }
-    $2 == "requests" && $3 == "in" { requests = $1 }
-    $1 == "Requests/sec:" { rate = $2 }
-    END { if (bad || !rate || !p50 || !p99 || !requests) exit 1; print rate, p50, p99, cpu / requests, requests }'
-}
-
-# by_wrk NAME COMMAND... lets wrk ask a server, and prints what read_wrk does.
+# by_wrk NAME COMMAND... lets wrk ask a server. It prints: requests per second, the p50 and the p99, and the
+# processor time for one request, these three in microseconds, and how many requests there were. It fails
+# unless every request succeeded.
 by_wrk() {
   local name=$1 before after report
   shift
   before=$(ticks "$name")
   report=$("$@")
   after=$(ticks "$name")
-  read_wrk "$((after - before))" <<<"$report" || fail "$name: $report"
+  awk -v cpu="$(microseconds "$before" "$after")" '
+    function us(t) { return t ~ /us$/ ? t + 0 : t ~ /ms$/ ? t * 1e3 : t ~ /m$/ ? t * 6e7 : t * 1e6 }
+    /Non-2xx|Socket errors/ { exit bad = 1 }
+    $1 == "50%" { p50 = us($2) }
+    $1 == "99%" { p99 = us($2) }
+    $2 == "requests" && $3 == "in" { requests = $1 }
+    $1 == "Requests/sec:" { rate = $2 }
+    END {
+      if (bad || !rate || !p50 || !p99 || !requests) exit 1
+      print rate, p50, p99, cpu / requests, requests
+    }
+  ' <<<"$report" || fail "$name: $report"
 }
 
-# log_in PORT NUMBER logs in as many users as refresh_by_wrk needs for so many connections, and prints their refresh tokens.
-log_in() {
-  run_load 60 -kind sessions -url "http://127.0.0.1:$1" -workers "$(($2 + 1))" -password "$password"
-}
-
-# refresh_by_wrk NAME PORT CONNECTIONS SECONDS FILE lets wrk exchange the refresh tokens of a file, each for the next, and
-# prints what read_wrk does.
+# refresh_by_wrk NAME PORT CONNECTIONS SECONDS logs in a user for each connection. Then wrk exchanges each
+# refresh token for the next. It prints what by_wrk does.
 refresh_by_wrk() {
+  run_load 60 -kind sessions -url "http://127.0.0.1:$2" -workers "$(($3 + 1))" -password "$password" \
+    >"$tmp/chains"
   by_wrk "$1" timeout "$(($4 + 20))" wrk -t1 "-c$3" "-d${4}s" --latency -s bench/refreshes.lua \
-    "http://127.0.0.1:$2/auth/refresh" -- "$5"
+    "http://127.0.0.1:$2/auth/refresh" -- "$tmp/chains"
 }
 
 print_head() {
@@ -244,6 +243,10 @@ print_head() {
 
 print_load_after() {
   echo "load    $(cut -d' ' -f1-3 /proc/loadavg) after the run"
+}
+
+print_spread() {
+  echo 'spread: from the worst round to the best; over 10 % means that the machine was busy otherwise'
 }
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

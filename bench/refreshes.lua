@@ -1,5 +1,5 @@
--- For wrk: exchanges refresh tokens, each for the next. The file has one for each connection, and one more, because wrk makes
--- a request before it begins, which it does not send.
+-- For wrk: exchanges refresh tokens, each for the next. The file has one for each connection, and one more,
+-- because wrk makes a request before it begins, which it does not send.
 --
 --   wrk -t1 -s refreshes.lua URL -- FILE
 

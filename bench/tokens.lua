@@ -2,13 +2,15 @@
 --
 --   wrk -s tokens.lua URL -- FILE
 --
--- The requests are made before the clock starts, so that picking one costs the same for one token and for many.
+-- The requests are made before the clock starts, so that picking one costs the same for one token and for
+-- many.
 
 local requests, last = {}, 0
 
 function init(args)
   for token in io.lines(args[1]) do
-    requests[#requests + 1] = wrk.format("GET", nil, { Host = wrk.headers["Host"], Authorization = "Bearer " .. token })
+    local headers = { Host = wrk.headers["Host"], Authorization = "Bearer " .. token }
+    requests[#requests + 1] = wrk.format("GET", nil, headers)
   end
   math.randomseed(os.time())
   last = math.random(#requests)

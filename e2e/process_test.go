@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,22 +15,32 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"sherpa/command"
+	"sherpa/internal/pgtest"
 	"sherpa/internal/testlog"
 )
 
-// process is the program on a folder of its own, as another process.
+const (
+	testKey = "kQ7fW2mZx9Lr4TbV8nYc1JdH6sGp3EuA" // that all replicas of these tests share
+
+	// quiet leaves in the log what is worth reading when a test fails.
+	quiet = "SHERPA_ACCESS_LOG=false"
+)
+
+// process is the program with a folder of its own, as another process.
 type process struct {
 	t       *testing.T
 	address string
 	dir     string
-	env     []string // more settings, which may be changed before a start
+	env     []string // more settings, which a test may change before a start
 	command *exec.Cmd
 	log     testlog.Buffer
 }
 
-// startProcess starts the program in a folder, with more settings such as "SHERPA_ACCESS_TTL=1m", and waits until it
-// answers.
+// startProcess starts the program in a folder, with more settings such as "SHERPA_ACCESS_TTL=1m", and waits
+// until it answers.
 func startProcess(t *testing.T, dir string, env ...string) *process {
 	t.Helper()
 	p := newProcess(t, dir, env...)
@@ -50,8 +61,33 @@ func newProcess(t *testing.T, dir string, env ...string) *process {
 	return p
 }
 
-// steadyAddress is below the ports that systems hand out to clients: none of them may take it while the process that
-// belongs there is away.
+// startReplica starts the program on a PostgreSQL database.
+func startReplica(t *testing.T, url string, env ...string) *process {
+	t.Helper()
+	p := newReplica(t, url, env...)
+	p.start()
+	return p
+}
+
+// newReplica is startReplica without the start.
+func newReplica(t *testing.T, url string, env ...string) *process {
+	t.Helper()
+	env = append([]string{"SHERPA_DATABASE_URL=" + url, "SHERPA_SECRET_KEY=" + testKey}, env...)
+	return newProcess(t, t.TempDir(), env...)
+}
+
+// startReplicas starts so many replicas on a new database.
+func startReplicas(t *testing.T, count int, env ...string) (url string, all []*process) {
+	t.Helper()
+	url = pgtest.Database(t)
+	for range count {
+		all = append(all, startReplica(t, url, env...))
+	}
+	return url, all
+}
+
+// steadyAddress is below the ports that systems give to clients: no client may take it while the process that
+// belongs there is stopped.
 func steadyAddress(t *testing.T) string {
 	t.Helper()
 	var err error
@@ -66,29 +102,38 @@ func steadyAddress(t *testing.T) string {
 	return ""
 }
 
-// startReplica starts the program on a PostgreSQL database, with the keys that all replicas of these tests share.
-func startReplica(t *testing.T, url string, env ...string) *process {
-	t.Helper()
-	p := newReplica(t, url, env...)
-	p.start()
-	return p
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
 }
-
-// newReplica is startReplica without the start.
-func newReplica(t *testing.T, url string, env ...string) *process {
-	t.Helper()
-	return newProcess(t, t.TempDir(), append([]string{"SHERPA_DATABASE_URL=" + url, "SHERPA_SECRET_KEY=" + testKey}, env...)...)
-}
-
-const testKey = "kQ7fW2mZx9Lr4TbV8nYc1JdH6sGp3EuA"
 
 // program is a command line of the program with the settings of the process.
 func (p *process) program(ctx context.Context, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, os.Args[0], args...)
 	c.Dir = p.dir
-	c.Env = append(os.Environ(), asProgram+"=1", "SHERPA_LISTEN="+p.address, "SHERPA_TRUSTED_PROXIES=127.0.0.1")
-	c.Env = append(c.Env, p.env...)
+	c.Env = append(os.Environ(), asProgram+"=1", "SHERPA_LISTEN="+p.address)
+	c.Env = append(append(c.Env, "SHERPA_TRUSTED_PROXIES=127.0.0.1"), p.env...)
 	return c
+}
+
+// sherpa runs a command of the program, as another process, and returns what it printed.
+func (p *process) sherpa(t *testing.T, input string, args ...string) (stdout string) {
+	t.Helper()
+	var out, problems strings.Builder
+	c := p.program(t.Context(), args...)
+	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(input), &out, &problems
+	if err := c.Run(); err != nil || problems.String() != "" {
+		t.Fatalf("sherpa %s: %v\n%s%s", strings.Join(args, " "), err, out.String(), problems.String())
+	}
+	return out.String()
+}
+
+// silent is for a command in this process.
+func silent() command.Streams {
+	return command.Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}
 }
 
 func (p *process) start() {
@@ -97,7 +142,7 @@ func (p *process) start() {
 	waitUntilReady(p.t, "http://"+p.address)
 }
 
-// launch is start without waiting.
+// launch is start without the wait.
 func (p *process) launch() {
 	p.t.Helper()
 	p.command = p.program(p.t.Context())
@@ -107,7 +152,7 @@ func (p *process) launch() {
 	}
 }
 
-// kill is kill -9; the process may be dead already.
+// kill is kill -9. It does nothing when the process has ended.
 func (p *process) kill() {
 	if p.command == nil || p.command.Process == nil {
 		return
@@ -116,7 +161,7 @@ func (p *process) kill() {
 	_ = p.command.Wait() // "signal: killed"
 }
 
-// stop is SIGTERM, and waits for the end.
+// stop sends SIGTERM and waits for the end.
 func (p *process) stop() error {
 	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
@@ -124,7 +169,31 @@ func (p *process) stop() error {
 	return p.command.Wait()
 }
 
-// reply is what came back.
+func waitUntilReady(t *testing.T, url string) {
+	t.Helper()
+	for range 500 {
+		response, err := http.Get(url + "/readyz")
+		if err == nil {
+			_ = response.Body.Close()
+			return
+		}
+		time.Sleep(10 * time.Millisecond) // it starts meanwhile
+	}
+	t.Fatal("the server never answered")
+}
+
+// eventually waits for what other processes do meanwhile.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !done(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("after 30 s not yet: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// reply is an answer of the server.
 type reply struct {
 	status    int
 	header    http.Header
@@ -136,16 +205,38 @@ type reply struct {
 	SessionID string `json:"session_id"`
 }
 
+// unavailable reports whether the answer is the problem of a service that cannot answer at this moment.
+func (r reply) unavailable() bool {
+	return r.status == http.StatusServiceUnavailable && r.Code == "unavailable" &&
+		r.header.Get("Retry-After") != "" && r.header.Get("Content-Type") == "application/problem+json"
+}
+
 var errNoAnswer = errors.New("no answer")
 
-// ask sends a request from an address of its own, so that nobody is throttled.
+// want takes an answer, which must have the status.
+func want(t *testing.T, status int) func(reply, error) reply {
+	return func(r reply, err error) reply {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.status != status {
+			t.Fatalf("status %d (%s %s), want %d", r.status, r.Code, r.Reason, status)
+		}
+		return r
+	}
+}
+
+// ask sends a request from an address of its own, so that no other request counts against it.
 func (p *process) ask(method, path, body, token string) (reply, error) {
 	return p.send(p.t.Context(), http.DefaultTransport, newAddress(), method, path, body, token)
 }
 
 func newAddress() string { return fmt.Sprintf("10.%d.%d.%d", rand.N(256), rand.N(256), rand.N(256)) }
 
-func (p *process) send(ctx context.Context, transport http.RoundTripper, address, method, path, body, token string) (reply, error) {
+func (p *process) send(
+	ctx context.Context, transport http.RoundTripper, address, method, path, body, token string,
+) (reply, error) {
 	request, err := http.NewRequestWithContext(ctx, method, "http://"+p.address+path, strings.NewReader(body))
 	if err != nil {
 		return reply{}, err
@@ -155,11 +246,6 @@ func (p *process) send(ctx context.Context, transport http.RoundTripper, address
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	return receive(transport, request)
-}
-
-// receive sends the request and reads the answer.
-func receive(transport http.RoundTripper, request *http.Request) (reply, error) {
 	response, err := transport.RoundTrip(request)
 	if err != nil {
 		return reply{}, errors.Join(errNoAnswer, err)
@@ -184,7 +270,8 @@ func (p *process) loginAs(username, password string) (reply, error) {
 }
 
 func (p *process) loginFrom(address, username, password string) (reply, error) {
-	return p.send(p.t.Context(), http.DefaultTransport, address, "POST", "/auth", credentials(username, password), "")
+	body := credentials(username, password)
+	return p.send(p.t.Context(), http.DefaultTransport, address, "POST", "/auth", body, "")
 }
 
 func credentials(username, password string) string {
@@ -196,3 +283,47 @@ func (p *process) refresh(token string) (reply, error) {
 }
 
 func refreshBody(token string) string { return `{"refresh_token":"` + token + `"}` }
+
+func (p *process) logOut(access string) (reply, error) {
+	return p.ask("POST", "/auth/logout", "", access)
+}
+
+func (p *process) mountain(access string) (reply, error) {
+	return p.ask("GET", "/mountain/k2", "", access)
+}
+
+func (p *process) me(access string) (reply, error) { return p.ask("GET", "/auth/me", "", access) }
+
+// claims are those of an access token that the tests look at.
+type claims struct {
+	SessionID string `json:"sid"`
+	ExpiresAt int64  `json:"exp"`
+}
+
+func (c claims) expired() bool { return time.Now().Unix() >= c.ExpiresAt }
+
+// readClaims reads an access token without a check.
+func readClaims(access string) (c claims, err error) {
+	_, rest, _ := strings.Cut(access, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	text, err := base64.RawURLEncoding.DecodeString(payload)
+	if err == nil {
+		err = json.Unmarshal(text, &c)
+	}
+	return c, err
+}
+
+// expired reports whether the time of an access token is over.
+func expired(access string) bool {
+	c, err := readClaims(access)
+	return err == nil && c.expired()
+}
+
+func sessionOf(t *testing.T, access string) string {
+	t.Helper()
+	c, err := readClaims(access)
+	if err != nil || c.SessionID == "" {
+		t.Fatalf("access token %q: %v", access, err)
+	}
+	return c.SessionID
+}

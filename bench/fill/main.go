@@ -1,14 +1,14 @@
-// Command fill makes a database with many users, who all have the same password, and sessions, each of another user.
-// With -tokens it also writes an access token for each session, one a line, in no particular order, signed with the
-// key in SHERPA_SECRET_KEY and good for an hour. The ids of the sessions are as long as Sherpa's, and made of the
-// session's number, from 0, so that pgbench can name them: the first 26 letters of its MD5 in hexadecimal.
+// Command fill fills a new database with users, who all have the same password, and sessions, each of another
+// user. With -tokens it also writes an access token for each session, one a line, in no particular order. The
+// key in SHERPA_SECRET_KEY signs them, and they live for an hour.
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/md5"
+	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/base64"
@@ -25,19 +25,19 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/crypto/argon2"
+
 	"sherpa/models"
-	"sherpa/security"
 )
 
 const (
 	rowsPerStatement   = 500
 	rowsPerTransaction = 10_000 // less than what Store.Transact has time for
-	tokenLife          = time.Hour
-	sessionIdle        = 7 * 24 * time.Hour
-	sessionAge         = 30 * 24 * time.Hour
 )
 
-// plan is what to make.
+var b64 = base64.RawURLEncoding
+
+// plan is what to insert.
 type plan struct {
 	url      string
 	users    int
@@ -50,7 +50,7 @@ type plan struct {
 
 func main() {
 	p := plan{key: os.Getenv("SHERPA_SECRET_KEY"), now: time.Now()}
-	flag.StringVar(&p.url, "database", "", "where to make the rows: sqlite:PATH or postgres://USER@HOST:PORT/NAME, where nothing is yet")
+	flag.StringVar(&p.url, "database", "", "an empty database: sqlite:PATH or postgres://USER@HOST:PORT/NAME")
 	flag.IntVar(&p.users, "users", 1_000_000, "how many users: user0, user1, ...")
 	flag.IntVar(&p.sessions, "sessions", 100_000, "how many sessions, at most one a user")
 	flag.StringVar(&p.password, "password", "", "the password of all users")
@@ -66,56 +66,37 @@ func main() {
 }
 
 func (p plan) run(ctx context.Context) error {
-	if p.users < 1 || p.sessions < 0 || p.sessions > p.users {
-		return errors.New("there must be a user, and no more sessions than users")
+	if p.users < 1 || p.sessions < 1 || p.sessions > p.users {
+		return errors.New("there must be a session, and no more sessions than users")
 	}
 	store, err := models.Open(ctx, p.url)
 	if err != nil {
 		return err
 	}
-	ids, err := p.fill(ctx, store)
-	if err := errors.Join(err, store.Close()); err != nil {
+	err = p.addUsers(ctx, store)
+	if err == nil {
+		err = p.addSessions(ctx, store)
+	}
+	if err := errors.Join(err, store.Close()); err != nil || p.tokens == "" {
 		return err
 	}
-	if p.tokens == "" {
-		return nil
-	}
-	return p.writeTokens(ids)
-}
-
-// fill makes the rows and returns the ids of the sessions.
-func (p plan) fill(ctx context.Context, store *models.Store) ([]string, error) {
-	if err := p.addUsers(ctx, store); err != nil {
-		return nil, fmt.Errorf("users: %w", err)
-	}
-	ids := make([]string, p.sessions)
-	for i := range ids {
-		ids[i] = sessionID(i)
-	}
-	if err := p.addSessions(ctx, store, ids); err != nil {
-		return nil, fmt.Errorf("sessions: %w", err)
-	}
-	return ids, nil
-}
-
-func sessionID(n int) string {
-	sum := md5.Sum([]byte(strconv.Itoa(n)))
-	return hex.EncodeToString(sum[:])[:26]
+	return p.writeTokens()
 }
 
 // addUsers numbers the users from 1, as Store.CreateUser does, whose counter it sets.
 func (p plan) addUsers(ctx context.Context, store *models.Store) error {
-	hash, err := security.NewHasher(security.DefaultHashParams(), 2).Hash(ctx, p.password)
-	if err != nil {
-		return err
-	}
+	salt := make([]byte, 16)
+	_, _ = rand.Read(salt) // never fails: crypto/rand ends the process instead
+	sum := argon2.IDKey([]byte(p.password), salt, 2, 19456, 1, 32)
+	std := base64.RawStdEncoding
+	hash := "$argon2id$v=19$m=19456,t=2,p=1$" + std.EncodeToString(salt) + "$" + std.EncodeToString(sum)
 	const into = `INSERT INTO users (id, username, password_hash, roles, created_at, password_changed_at)`
 	at := p.now.UnixMilli()
-	err = insert(ctx, store, into, p.users, func(i int) []any {
-		return []any{i + 1, "user" + strconv.Itoa(i), hash, "", at, at}
+	err := insert(ctx, store, into, p.users, func(n int) []any {
+		return []any{n + 1, "user" + strconv.Itoa(n), hash, "", at, at}
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("users: %w", err)
 	}
 	return store.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO counters (name, value) VALUES ('users', $1)`, p.users)
@@ -123,16 +104,30 @@ func (p plan) addUsers(ctx context.Context, store *models.Store) error {
 	})
 }
 
-func (p plan) addSessions(ctx context.Context, store *models.Store, ids []string) error {
+// addSessions adds sessions without refresh tokens: their hashes are those of no token.
+func (p plan) addSessions(ctx context.Context, store *models.Store) error {
 	const into = `INSERT INTO sessions (id, user_id, created_at, last_used_at, idle_ends_at, ends_at, address,
 		user_agent, refresh_count, refresh_hash)`
-	at, idleEnds, ends := p.now.UnixMilli(), p.now.Add(sessionIdle).UnixMilli(), p.now.Add(sessionAge).UnixMilli()
-	return insert(ctx, store, into, len(ids), func(i int) []any {
-		hash := sha256.Sum256([]byte(ids[i])) // of no token: nobody refreshes these
-		return []any{ids[i], p.userID(i), at, at, idleEnds + int64(i), ends, "192.0.2.1",
-			"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", 0,
-			base64.RawURLEncoding.EncodeToString(hash[:])}
+	const day = 24 * time.Hour
+	at, idleEnds, ends := p.now.UnixMilli(), p.now.Add(7*day).UnixMilli(), p.now.Add(30*day).UnixMilli()
+	err := insert(ctx, store, into, p.sessions, func(n int) []any {
+		hash := sha256.Sum256([]byte(sessionID(n)))
+		return []any{
+			sessionID(n), p.userID(n), at, at, idleEnds + int64(n), ends, "192.0.2.1",
+			"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+			0, b64.EncodeToString(hash[:]),
+		}
 	})
+	if err != nil {
+		return fmt.Errorf("sessions: %w", err)
+	}
+	return nil
+}
+
+// sessionID returns an id as long as Sherpa's, and in no order.
+func sessionID(n int) string {
+	sum := md5.Sum([]byte(strconv.Itoa(n)))
+	return hex.EncodeToString(sum[:])[:26]
 }
 
 // userID spreads the sessions over the users.
@@ -141,7 +136,7 @@ func (p plan) userID(session int) int {
 }
 
 // insert adds n rows, many with each statement.
-func insert(ctx context.Context, store *models.Store, into string, n int, row func(i int) []any) error {
+func insert(ctx context.Context, store *models.Store, into string, n int, row func(n int) []any) error {
 	for first := 0; first < n; first += rowsPerTransaction {
 		end := min(first+rowsPerTransaction, n)
 		err := store.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
@@ -159,12 +154,12 @@ func insert(ctx context.Context, store *models.Store, into string, n int, row fu
 	return nil
 }
 
-func insertSome(ctx context.Context, tx *sql.Tx, into string, first, end int, row func(i int) []any) error {
+func insertSome(ctx context.Context, tx *sql.Tx, into string, first, end int, row func(n int) []any) error {
 	var args []any
 	var places []string
-	for i := first; i < end; i++ {
+	for n := first; n < end; n++ {
 		var marks []string
-		for _, value := range row(i) {
+		for _, value := range row(n) {
 			args = append(args, value)
 			marks = append(marks, "$"+strconv.Itoa(len(args)))
 		}
@@ -188,35 +183,28 @@ type claims struct {
 }
 
 // writeTokens shuffles them, so that neighbours in the file are not neighbours in the database.
-func (p plan) writeTokens(ids []string) error {
-	f, err := os.OpenFile(p.tokens, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	w := bufio.NewWriter(f)
-	for _, i := range mathrand.Perm(len(ids)) {
-		var token string
-		if token, err = p.token(p.userID(i), ids[i]); err != nil {
-			break
+func (p plan) writeTokens() error {
+	var lines bytes.Buffer
+	for _, n := range mathrand.Perm(p.sessions) {
+		token, err := p.token(p.userID(n), sessionID(n))
+		if err != nil {
+			return err
 		}
-		if _, err = w.WriteString(token + "\n"); err != nil {
-			break
-		}
+		lines.WriteString(token + "\n")
 	}
-	return errors.Join(err, w.Flush(), f.Close())
+	return os.WriteFile(p.tokens, lines.Bytes(), 0o600)
 }
 
 // token signs with HS256 (RFC 7515).
 func (p plan) token(userID int, sessionID string) (string, error) {
+	now := p.now.Unix()
 	payload, err := json.Marshal(claims{
-		Audience: "sherpa", Expires: p.now.Add(tokenLife).Unix(), Issued: p.now.Unix(), Identity: userID,
-		Issuer: "sherpa", NotBefore: p.now.Add(-security.Leeway).Unix(), Original: p.now.Unix(),
-		SessionID: sessionID, Subject: strconv.Itoa(userID),
+		Audience: "sherpa", Expires: now + 3600, Issued: now, Identity: userID, Issuer: "sherpa",
+		NotBefore: now - 10, Original: now, SessionID: sessionID, Subject: strconv.Itoa(userID),
 	})
 	if err != nil {
 		return "", err
 	}
-	b64 := base64.RawURLEncoding
 	signed := b64.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + b64.EncodeToString(payload)
 	mac := hmac.New(sha256.New, []byte(p.key))
 	mac.Write([]byte(signed))

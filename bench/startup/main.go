@@ -1,10 +1,10 @@
-// Command startup measures how long a server takes from its start to its first answer, and its resident memory when
-// it is idle:
+// Command startup measures how long a server takes from its start to its first answer, and its resident
+// memory when it is idle:
 //
 //	startup [flags] PROGRAM [ARGUMENT]...
 //
-// It prints the median time in milliseconds and the memory in MiB. It asks over and over without a pause, because a
-// pause would be as long as some of the starts.
+// It prints the median time in milliseconds and the memory in MiB. It asks without a pause, because a pause
+// would be as long as some of the starts.
 package main
 
 import (
@@ -24,19 +24,12 @@ import (
 	"time"
 )
 
-const (
-	longestStart = 15 * time.Second
-	longestStop  = 5 * time.Second
-	longestAsk   = time.Second
-)
-
 // plan is what to measure.
 type plan struct {
 	program []string
 	url     string
-	status  int // of the first answer; another one is a failure
+	status  int // of the first answer; another one is an error
 	runs    int
-	idle    time.Duration
 }
 
 func main() {
@@ -44,10 +37,9 @@ func main() {
 	flag.StringVar(&p.url, "url", "http://127.0.0.1:5105/healthz", "what to ask the server for")
 	flag.IntVar(&p.status, "status", http.StatusOK, "the status that the answer must have")
 	flag.IntVar(&p.runs, "runs", 10, "how many starts to measure")
-	flag.DurationVar(&p.idle, "idle", 2*time.Second, "how long to wait before reading the memory")
 	flag.Parse()
 	p.program = flag.Args()
-	runtime.GOMAXPROCS(1) // the asking takes one core, and leaves the others to the server
+	runtime.GOMAXPROCS(1) // leaves the other cores to the server
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := p.run(ctx)
 	stop()
@@ -61,23 +53,22 @@ func (p plan) run(ctx context.Context) error {
 	if len(p.program) == 0 || p.runs < 1 {
 		return errors.New("name a program, and one run or more")
 	}
-	// The first start is not measured: it makes the database and brings the program into the page cache.
-	if _, _, err := p.start(ctx, 0); err != nil {
-		return err
-	}
 	var times []time.Duration
-	for range p.runs {
+	for range p.runs + 1 {
 		took, _, err := p.start(ctx, 0)
 		if err != nil {
 			return err
 		}
 		times = append(times, took)
 	}
-	_, kib, err := p.start(ctx, p.idle)
+	times = times[1:] // the first start creates the database and brings the program into the page cache
+	slices.Sort(times)
+	median := (times[(len(times)-1)/2] + times[len(times)/2]) / 2
+	_, kib, err := p.start(ctx, 2*time.Second)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Printf("%.1f %.1f\n", median(times).Seconds()*1000, float64(kib)/1024)
+	_, err = fmt.Printf("%.1f %.1f\n", median.Seconds()*1000, float64(kib)/1024)
 	return err
 }
 
@@ -86,12 +77,12 @@ func (p plan) start(ctx context.Context, idle time.Duration) (took time.Duration
 	if status, err := p.ask(ctx); err == nil {
 		return 0, 0, fmt.Errorf("another program answers at %s (status %d)", p.url, status)
 	}
-	ctx, cancel := context.WithTimeout(ctx, longestStart+idle)
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second+idle)
 	defer cancel()
 	command := exec.CommandContext(ctx, p.program[0], p.program[1:]...)
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
-	command.WaitDelay = longestStop
-	command.Stderr = os.Stderr // an *os.File is handed over as it is, without a pipe
+	command.WaitDelay = 5 * time.Second
+	command.Stderr = os.Stderr // the program gets an *os.File itself, without a pipe
 	begin := time.Now()
 	if err := command.Start(); err != nil {
 		return 0, 0, err
@@ -100,40 +91,24 @@ func (p plan) start(ctx context.Context, idle time.Duration) (took time.Duration
 		cancel()
 		_ = command.Wait() // says only that it was stopped
 	}()
-	if err := p.await(ctx); err != nil {
-		return 0, 0, err
+	status, err := p.ask(ctx)
+	for err != nil && ctx.Err() == nil {
+		status, err = p.ask(ctx)
+	}
+	if err != nil || status != p.status {
+		return 0, 0, fmt.Errorf("%s: status %d and not %d: %w", p.program[0], status, p.status, err)
 	}
 	took = time.Since(begin)
-	if idle == 0 {
-		return took, 0, nil
+	if idle > 0 {
+		time.Sleep(idle)
+		kib, err = residentKiB(command.Process.Pid)
 	}
-	select {
-	case <-ctx.Done():
-		return 0, 0, ctx.Err()
-	case <-time.After(idle):
-	}
-	kib, err = residentKiB(command.Process.Pid)
 	return took, kib, err
 }
 
-// await returns when the server has given an answer with the right status.
-func (p plan) await(ctx context.Context) error {
-	for {
-		status, err := p.ask(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return fmt.Errorf("%s did not answer: %w", p.program[0], ctx.Err())
-		case err == nil && status != p.status:
-			return fmt.Errorf("%s answered with status %d, not %d", p.program[0], status, p.status)
-		case err == nil:
-			return nil
-		}
-	}
-}
-
-// ask opens a new connection, because one that was kept could be to the server of the run before.
+// ask opens a new connection, because a kept one could be to the server of the run before.
 func (p plan) ask(ctx context.Context) (status int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, longestAsk)
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url, nil)
 	if err != nil {
@@ -147,7 +122,7 @@ func (p plan) ask(ctx context.Context) (status int, err error) {
 	return response.StatusCode, response.Body.Close()
 }
 
-// residentKiB reads VmRSS, as proc(5) has it: "VmRSS:	   12345 kB".
+// residentKiB reads VmRSS (proc(5), status): "VmRSS:	   12345 kB".
 func residentKiB(pid int) (int, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -159,10 +134,4 @@ func residentKiB(pid int) (int, error) {
 		}
 	}
 	return 0, errors.New("the process has no VmRSS: it has ended")
-}
-
-// median returns the middle value, or the mean of the two in the middle.
-func median(times []time.Duration) time.Duration {
-	slices.Sort(times)
-	return (times[(len(times)-1)/2] + times[len(times)/2]) / 2
 }
