@@ -385,4 +385,3 @@ func (p page) codeLines() (n int) {
 	}
 	return n
 }
-
