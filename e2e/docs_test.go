@@ -93,7 +93,7 @@ func TestDocs(t *testing.T) {
 		if len(p.blocks) == 0 {
 			continue
 		}
-		t.Run(p.name, func(t *testing.T) {
+		t.Run(path.Base(p.name), func(t *testing.T) {
 			t.Parallel()
 			skipWithout(t, "curl")
 			program := os.Args[0]
