@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -26,7 +27,8 @@ import (
 //	<!-- file PATH -->            a new file of the program
 //	<!-- after PATH: TEXT -->     lines for a file of the program, behind the line that contains TEXT
 //
-// A page with files is tested with a program that has them. A page with a migration is tested on both engines.
+// A page with files is tested with a program that has them. A page with a migration is tested on both
+// engines.
 type page struct {
 	name   string
 	text   string
@@ -64,7 +66,7 @@ func readPage(t *testing.T, file string) page {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := page{name: filepath.ToSlash(strings.TrimPrefix(file, ".."+string(filepath.Separator))), text: string(text)}
+	p := page{name: strings.TrimPrefix(filepath.ToSlash(file), "../"), text: string(text)}
 	for _, found := range fencedBlock.FindAllStringSubmatch(p.text, -1) {
 		words := directive.FindStringSubmatch(found[1])
 		if words == nil {
@@ -85,8 +87,8 @@ func (p page) of(kind string) (some []block) {
 	return some
 }
 
-// TestDocs does what the pages say, and compares what comes back word for word. "…" stands for what differs every
-// time, and on a line of its own for any lines.
+// TestDocs does what the pages say, and compares what comes back word for word. "…" stands for what
+// differs every time, and on a line of its own for any lines.
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	for _, p := range pages(t) {
@@ -106,14 +108,18 @@ func TestDocs(t *testing.T) {
 			if slices.ContainsFunc(changes, func(b block) bool { return path.Ext(b.path) == ".sql" }) {
 				t.Run("PostgreSQL", func(t *testing.T) {
 					t.Parallel()
-					p.replay(t, program, "SHERPA_DATABASE_URL="+pgtest.Database(t), "SHERPA_SECRET_KEY="+docsKey)
+					url := pgtest.Database(t)
+					p.replay(t, program, "SHERPA_DATABASE_URL="+url, "SHERPA_SECRET_KEY="+docsKey)
 				})
 			}
 		})
 	}
 }
 
-const docsKey = "Zr8QmW3vXt6LkHp1BnYs9GdCf5JuEa2o"
+const (
+	docsKey        = "Zr8QmW3vXt6LkHp1BnYs9GdCf5JuEa2o"
+	defaultAddress = "127.0.0.1:5000" // the pages name it
+)
 
 // skipWithout skips the test on a machine without the program; in CI the program must be there.
 func skipWithout(t *testing.T, program string) {
@@ -126,7 +132,8 @@ func skipWithout(t *testing.T, program string) {
 	}
 }
 
-// replay types the commands of all transcripts of the page into one shell, beside a server in an empty folder.
+// replay types the commands of all transcripts of the page into one shell, beside a server in an empty
+// folder.
 func (p page) replay(t *testing.T, program string, env ...string) {
 	t.Helper()
 	address, err := freeAddress()
@@ -143,13 +150,14 @@ func (p page) replay(t *testing.T, program string, env ...string) {
 	waitUntilReady(t, "http://"+address)
 
 	script, want := p.session()
-	shell := exec.CommandContext(t.Context(), "sh", "-c", strings.ReplaceAll(script, "127.0.0.1:5000", address))
+	script = strings.ReplaceAll(script, defaultAddress, address)
+	shell := exec.CommandContext(t.Context(), "sh", "-c", script)
 	shell.Dir, shell.Env = dir, env
 	got, err := shell.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, got)
 	}
-	answer := squeeze(strings.ReplaceAll(string(got), address, "127.0.0.1:5000"))
+	answer := squeeze(strings.ReplaceAll(string(got), address, defaultAddress))
 	pattern := regexp.MustCompile("(?m)^…$").ReplaceAllString(regexp.QuoteMeta(squeeze(want)), "(?s:.+)")
 	pattern = strings.ReplaceAll(pattern, "…", ".+")
 	if !regexp.MustCompile("^" + pattern + "$").MatchString(answer) {
@@ -175,8 +183,8 @@ func serveDocs(t *testing.T, program, dir string, env []string) {
 	})
 }
 
-// session returns the commands of the transcripts, and what they must print. A line that begins with "> " goes on
-// with the command above it.
+// session returns the commands of the transcripts, and what they must print. A line that begins with "> "
+// goes on with the command above it.
 func (p page) session() (script, want string) {
 	var typed, printed strings.Builder
 	for _, b := range p.of("transcript") {
@@ -285,16 +293,17 @@ func (b block) apply(t *testing.T, dir string) {
 	}
 }
 
-// goFolders returns the folders that hold Go files, those of tools included, with "/" in their names. Folders whose
-// names begin with a dot belong to tools.
+// noPackage matches the names of folders that hold no package of ours: of tools, of test data, of a server.
+var noPackage = regexp.MustCompile(`^(\..*|testdata|node_modules|data|secrets.*)$`)
+
+// goFolders returns the folders that hold Go files, with "/" in their names.
 func goFolders(t *testing.T) (folders []string) {
 	t.Helper()
 	err := fs.WalkDir(os.DirFS(".."), ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && (strings.HasPrefix(entry.Name(), ".") && name != "." || entry.Name() == "testdata" ||
-			entry.Name() == "node_modules"):
+		case entry.IsDir() && name != "." && noPackage.MatchString(entry.Name()):
 			return fs.SkipDir
 		case path.Ext(name) == ".go" && !slices.Contains(folders, path.Dir(name)):
 			folders = append(folders, path.Dir(name))
@@ -307,8 +316,8 @@ func goFolders(t *testing.T) (folders []string) {
 	return folders
 }
 
-// TestArchitectureNamesEveryPackage compares the table of packages in docs/architecture.md with the tree. The programs
-// below bench/ share a row.
+// TestArchitectureNamesEveryPackage compares the table of packages in docs/architecture.md with the tree.
+// The programs below bench/ share a row.
 func TestArchitectureNamesEveryPackage(t *testing.T) {
 	t.Parallel()
 	_, table, _ := strings.Cut(readPage(t, "../docs/architecture.md").text, "\n## Packages\n")
@@ -333,11 +342,12 @@ func TestArchitectureNamesEveryPackage(t *testing.T) {
 	}
 }
 
-// TestDocsNameFilesThatExist reads every file name in backticks. Files of the worked examples, and those of a section
-// whose heading says "not built yet", need not exist.
+// TestDocsNameFilesThatExist reads every file name in backticks. Files of the worked examples, and those
+// of a section whose heading says "not built yet", need not exist.
 func TestDocsNameFilesThatExist(t *testing.T) {
 	t.Parallel()
-	name := regexp.MustCompile("`([a-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)*\\.(?:go|sql|yaml|cfg|txt|mod)|[a-z.]+(?:/[a-z0-9-]+)+)`")
+	name := regexp.MustCompile("`([a-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)*\\.(?:go|sql|yaml|cfg|txt|mod)|" +
+		"[a-z.]+(?:/[a-z0-9-]+)+)`")
 	unbuilt := regexp.MustCompile(`(?ms)^## [^\n]*not built yet.*?(\n## |\z)`)
 	for _, p := range pages(t) {
 		if p.name == "CHANGELOG.md" { // it tells of files that have gone
@@ -348,14 +358,42 @@ func TestDocsNameFilesThatExist(t *testing.T) {
 			example[b.path] = true
 		}
 		for _, found := range name.FindAllStringSubmatch(unbuilt.ReplaceAllString(p.text, "$1"), -1) {
-			if _, err := os.Stat(filepath.Join("..", filepath.FromSlash(found[1]))); err != nil && !example[found[1]] {
+			_, err := os.Stat(filepath.Join("..", filepath.FromSlash(found[1])))
+			if err != nil && !example[found[1]] {
 				t.Errorf("%s names %s, which is not there", p.name, found[1])
 			}
 		}
 	}
 }
 
-// TestDocsAreShort holds the limits of the pages: the README's length, the width of prose, the size of the example.
+// TestDocsNameTestsThatExist looks for the tests that "go test -run NAME ./FOLDER" would run.
+func TestDocsNameTestsThatExist(t *testing.T) {
+	t.Parallel()
+	command := regexp.MustCompile(`go test[^\n]* -run (\S+) \./([a-z0-9/]+)`)
+	for _, p := range pages(t) {
+		for _, found := range command.FindAllStringSubmatch(p.text, -1) {
+			files, err := filepath.Glob(filepath.Join("..", filepath.FromSlash(found[2]), "*_test.go"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.ContainsFunc(files, func(file string) bool { return hasTest(t, file, found[1]) }) {
+				t.Errorf("%s: %s has no test %s", p.name, found[2], found[1])
+			}
+		}
+	}
+}
+
+func hasTest(t *testing.T, file, name string) bool {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Contains(text, []byte("\nfunc "+name))
+}
+
+// TestDocsAreShort holds the limits of the pages: the README's length, the width of prose, the size of
+// the example.
 func TestDocsAreShort(t *testing.T) {
 	t.Parallel()
 	const maxReadme, maxColumns, maxExample = 150, 110, 90
@@ -365,7 +403,8 @@ func TestDocsAreShort(t *testing.T) {
 			t.Errorf("README.md has %d lines, more than %d", n, maxReadme)
 		}
 		for line := range strings.Lines(fence.ReplaceAllString(p.text, "")) {
-			if width := len([]rune(strings.TrimSuffix(line, "\n"))); width > maxColumns && !strings.HasPrefix(line, "|") {
+			line = strings.TrimSuffix(line, "\n")
+			if width := utf8.RuneCountInString(line); width > maxColumns && !strings.HasPrefix(line, "|") {
 				t.Errorf("%s: a line of %d columns, more than %d: %s", p.name, width, maxColumns, line)
 			}
 		}
@@ -377,9 +416,10 @@ func TestDocsAreShort(t *testing.T) {
 
 // codeLines counts the lines of the page's files that are neither empty nor a comment.
 func (p page) codeLines() (n int) {
+	comment := regexp.MustCompile(`^\s*(//.*|--.*)?$`)
 	for _, b := range append(p.of("file"), p.of("after")...) {
 		for line := range strings.Lines(b.text) {
-			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "//") && !strings.HasPrefix(line, "--") {
+			if !comment.MatchString(strings.TrimSuffix(line, "\n")) {
 				n++
 			}
 		}
