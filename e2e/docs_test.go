@@ -27,8 +27,8 @@ import (
 //	<!-- file PATH -->            a new file of the program
 //	<!-- after PATH: TEXT -->     lines for a file of the program, behind the line that contains TEXT
 //
-// A page with files is tested with a program that has them. A page with a migration is tested on both
-// engines.
+// A page with files is tested with a program that has the files of all pages. A page with a migration is
+// tested on both engines.
 type page struct {
 	name   string
 	text   string
@@ -87,11 +87,23 @@ func (p page) of(kind string) (some []block) {
 	return some
 }
 
+// changes returns the blocks that change the program.
+func (p page) changes() []block { return append(p.of("file"), p.of("after")...) }
+
 // TestDocs does what the pages say, and compares what comes back word for word. "…" stands for what
 // differs every time, and on a line of its own for any lines.
 func TestDocs(t *testing.T) {
 	t.Parallel()
-	for _, p := range pages(t) {
+	all := pages(t)
+	var changes []block
+	for _, p := range all {
+		changes = append(changes, p.changes()...)
+	}
+	var changed string
+	if _, err := exec.LookPath("go"); err == nil {
+		changed = buildCopy(t, changes)
+	}
+	for _, p := range all {
 		if len(p.blocks) == 0 {
 			continue
 		}
@@ -99,13 +111,12 @@ func TestDocs(t *testing.T) {
 			t.Parallel()
 			skipWithout(t, "curl")
 			program := os.Args[0]
-			changes := append(p.of("file"), p.of("after")...)
-			if len(changes) > 0 {
+			if len(p.changes()) > 0 {
 				skipWithout(t, "go")
-				program = buildCopy(t, changes)
+				program = changed
 			}
 			t.Run("SQLite", func(t *testing.T) { t.Parallel(); p.replay(t, program) })
-			if slices.ContainsFunc(changes, func(b block) bool { return path.Ext(b.path) == ".sql" }) {
+			if slices.ContainsFunc(p.changes(), func(b block) bool { return path.Ext(b.path) == ".sql" }) {
 				t.Run("PostgreSQL", func(t *testing.T) {
 					t.Parallel()
 					url := pgtest.Database(t)
@@ -417,7 +428,7 @@ func TestDocsAreShort(t *testing.T) {
 // codeLines counts the lines of the page's files that are neither empty nor a comment.
 func (p page) codeLines() (n int) {
 	comment := regexp.MustCompile(`^\s*(//.*|--.*)?$`)
-	for _, b := range append(p.of("file"), p.of("after")...) {
+	for _, b := range p.changes() {
 		for line := range strings.Lines(b.text) {
 			if !comment.MatchString(strings.TrimSuffix(line, "\n")) {
 				n++
