@@ -45,8 +45,8 @@ func withDatabase(ctx context.Context, config *Config, do func(*models.Database)
 
 func printStatus(out io.Writer, status models.Status) error {
 	schema := fmt.Sprint(status.Schema)
-	if status.Schema < status.Known {
-		schema += fmt.Sprintf(" (the next start brings it to %d)", status.Known)
+	if len(status.Pending) > 0 {
+		schema += fmt.Sprintf(" (the next start applies %v)", status.Pending)
 	}
 	table := newTable(out)
 	fmt.Fprintf(table, "engine\t%s %s\ndatabase\t%s\nschema\t%s\nsize\t%s\n", //nolint:errcheck // Flush returns the error

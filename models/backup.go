@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -12,10 +13,11 @@ import (
 // ErrNoBackup says that the engine has a tool of its own for backups.
 var ErrNoBackup = errors.New("a backup of this kind is for SQLite")
 
-// Backup writes a consistent copy of a SQLite database to a new file, mode 0600, while others go on reading and
-// writing, and returns its size. The file appears under its name when it is whole, checked and on the disk.
-func (s *Store) Backup(ctx context.Context, path string) (size int64, err error) {
-	if s.engine.backup == "" {
+// Backup writes a consistent copy of a SQLite database to a new file, mode 0600, and returns its size.
+// Servers go on reading and writing meanwhile. The file appears under its name when it is complete, checked
+// and on the disk.
+func (d *Database) Backup(ctx context.Context, path string) (size int64, err error) {
+	if d.engine.backup == "" {
 		return 0, ErrNoBackup
 	}
 	if _, err := os.Lstat(path); err == nil {
@@ -27,23 +29,23 @@ func (s *Store) Backup(ctx context.Context, path string) (size int64, err error)
 	}
 	defer os.Remove(part.Name()) //nolint:errcheck // after a success it is a second name of the backup
 	defer func() { err = errors.Join(err, part.Close()) }()
-	if _, err := s.read.ExecContext(ctx, s.engine.backup, part.Name()); err != nil {
-		return 0, s.fail("copy", err)
+	if _, err := d.read.ExecContext(ctx, d.engine.backup, part.Name()); err != nil {
+		return 0, d.wrap("copy", err)
 	}
-	if err := checkBackup(ctx, part.Name()); err != nil {
+	if err := checkBackup(ctx, part.Name(), d.migrations); err != nil {
 		return 0, fmt.Errorf("check the copy: %w", err)
 	}
 	return finish(part, path)
 }
 
 // checkBackup reads every page.
-func checkBackup(ctx context.Context, path string) (err error) {
+func checkBackup(ctx context.Context, path string, migrations fs.FS) (err error) {
 	db, err := sql.Open("sqlite", sqliteDSN(path, "mode=ro"))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if err := inspectOpen(ctx, db); err != nil {
+	if err := inspectOpen(ctx, db, migrations); err != nil {
 		return err
 	}
 	var verdict string

@@ -21,8 +21,14 @@ func twoStores(t *testing.T, url string) [2]*Store {
 // TestLoginsDuringDisable: whichever is first, no session lives on. Also for a new password and a deletion.
 func TestLoginsDuringDisable(t *testing.T) {
 	changes := map[string]func(context.Context, *Store, int64) error{
-		"disable": func(ctx context.Context, s *Store, id int64) error { return s.DisableUser(ctx, id, epoch) },
-		"delete":  func(ctx context.Context, s *Store, id int64) error { return s.DeleteUser(ctx, id, epoch) },
+		"disable": func(ctx context.Context, s *Store, id int64) error {
+			_, err := s.DisableUser(ctx, id, epoch)
+			return err
+		},
+		"delete": func(ctx context.Context, s *Store, id int64) error {
+			_, err := s.DeleteUser(ctx, id, epoch)
+			return err
+		},
 		"password": func(ctx context.Context, s *Store, id int64) error {
 			_, err := s.SetPassword(ctx, id, "new", "", epoch.Add(time.Second))
 			return err
@@ -33,7 +39,9 @@ func TestLoginsDuringDisable(t *testing.T) {
 		for name, change := range changes {
 			for round := range 15 {
 				user := addUser(t, stores[0], fmt.Sprint(name, round))
-				made := loginsDuring(t, stores, user, func() error { return change(t.Context(), stores[1], user.ID) })
+				made := loginsDuring(
+					t, stores, user, func() error { return change(t.Context(), stores[1], user.ID) },
+				)
 				news, err := stores[0].Revocations(t.Context(), time.Minute)
 				if err != nil {
 					t.Fatal(err)
@@ -42,7 +50,10 @@ func TestLoginsDuringDisable(t *testing.T) {
 					session, _, err := stores[0].SessionWithUser(t.Context(), id)
 					told := slices.Contains(news, id)
 					if err == nil && session.EndedReason == "" || !told || err != nil && name != "delete" {
-						t.Fatalf("%s, round %d: the session lives on, or nobody was told (%v): %v %v", name, round, told, session.EndedReason, err)
+						t.Fatalf(
+							"%s, round %d: the session lives on, or nobody was told (%v): %v %v", name, round,
+							told, session.EndedReason, err,
+						)
 					}
 				}
 			}
@@ -90,7 +101,16 @@ func TestOneRotationWins(t *testing.T) {
 		for i := range 50 {
 			wg.Go(func() {
 				// The same hash before and after: only the count tells them apart.
-				_, err := stores[i%2].RotateSession(t.Context(), Rotation{SessionID: "x", FromHash: "hash 0", Hash: "hash 0", At: epoch, IdleEndsAt: epoch.Add(week)})
+				_, err := stores[i%2].RotateSession(
+					t.Context(),
+					Rotation{
+						SessionID:  "x",
+						FromHash:   "hash 0",
+						Hash:       "hash 0",
+						At:         epoch,
+						IdleEndsAt: epoch.Add(week),
+					},
+				)
 				mu.Lock()
 				defer mu.Unlock()
 				switch {
@@ -102,16 +122,27 @@ func TestOneRotationWins(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if session, _, err := stores[1].SessionWithUser(t.Context(), "x"); won != 1 || session.RefreshCount != 1 || err != nil {
+		if session, _, err := stores[1].SessionWithUser(
+			t.Context(), "x",
+		); won != 1 || session.RefreshCount != 1 ||
+			err != nil {
 			t.Errorf("%d won, count %d, %v", won, session.RefreshCount, err)
 		}
 	})
 }
 
-// TestTriesAreCountedOnce compares many tries at once, from two sides, with the same tries one after the other.
+// TestTriesAreCountedOnce compares many tries at once, from two sides, with the same tries one after the
+// other.
 func TestTriesAreCountedOnce(t *testing.T) {
 	attempt := func(name string) LoginAttempt {
-		return LoginAttempt{NameKey: name, NameAddressKey: name + " here", AddressKey: "here " + name, At: epoch, Interval: time.Second, Burst: 30}
+		return LoginAttempt{
+			NameKey:        name,
+			NameAddressKey: name + " here",
+			AddressKey:     "here " + name,
+			At:             epoch,
+			Interval:       time.Second,
+			Burst:          30,
+		}
 	}
 	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
 		stores := twoStores(t, database(t))
@@ -176,7 +207,7 @@ func TestChangesInEachOthersWay(t *testing.T) {
 					}
 				})
 				wg.Go(func() {
-					if _, err := stores[i%2].Purge(t.Context(), epoch, week, 10); err != nil {
+					if _, err := stores[i%2].Purge(t.Context(), epoch, 10); err != nil {
 						t.Error(err)
 					}
 				})
@@ -239,11 +270,11 @@ func TestCancelledCallsLeaveTheStoreWell(t *testing.T) {
 		for range 20 {
 			ctx, cancel := context.WithCancel(t.Context())
 			err := s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-				if _, err := s.nextUserID(ctx, tx); err != nil {
+				if _, err := s.nextID(ctx, tx, "users"); err != nil {
 					return err
 				}
 				cancel()
-				_, err := s.nextUserID(ctx, tx)
+				_, err := s.nextID(ctx, tx, "users")
 				return err
 			})
 			if err == nil {

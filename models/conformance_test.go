@@ -45,7 +45,10 @@ var epoch = time.Date(2026, 11, 23, 12, 0, 0, 123e6, time.UTC)
 
 func addUser(t *testing.T, s *Store, name string, roles ...string) User {
 	t.Helper()
-	u, err := s.CreateUser(t.Context(), User{Username: name, PasswordHash: "hash", Roles: roles, CreatedAt: epoch, PasswordChangedAt: epoch})
+	u, err := s.CreateUser(
+		t.Context(),
+		User{Username: name, PasswordHash: "hash", Roles: roles, CreatedAt: epoch, PasswordChangedAt: epoch},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,15 +57,24 @@ func addUser(t *testing.T, s *Store, name string, roles ...string) User {
 
 func addSession(t *testing.T, s *Store, id string, userID int64) {
 	t.Helper()
-	if err := s.CreateSession(t.Context(), User{ID: userID, PasswordChangedAt: epoch}, testSession(id, userID)); err != nil {
+	if err := s.CreateSession(
+		t.Context(), User{ID: userID, PasswordChangedAt: epoch}, testSession(id, userID),
+	); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func testSession(id string, userID int64) Session {
 	return Session{
-		ID: id, UserID: userID, CreatedAt: epoch, LastUsedAt: epoch, IdleEndsAt: epoch.Add(week), EndsAt: epoch.Add(4 * week),
-		Address: "192.0.2.1", UserAgent: "test", RefreshHash: "hash 0",
+		ID:          id,
+		UserID:      userID,
+		CreatedAt:   epoch,
+		LastUsedAt:  epoch,
+		IdleEndsAt:  epoch.Add(week),
+		EndsAt:      epoch.Add(4 * week),
+		Address:     "192.0.2.1",
+		UserAgent:   "test",
+		RefreshHash: "hash 0",
 	}
 }
 
@@ -88,14 +100,17 @@ func TestMissingRows(t *testing.T) {
 		s := openStore(t, database(t))
 		ctx := t.Context()
 		for name, call := range map[string]func() error{
-			"by name":         func() error { _, err := s.UserByName(ctx, "nobody' OR '1'='1"); return err },
-			"by id":           func() error { _, err := s.UserByID(ctx, 7); return err },
-			"password":        func() error { _, err := s.SetPassword(ctx, 7, "h", "", epoch); return err },
-			"disable":         func() error { return s.DisableUser(ctx, 7, epoch) },
-			"enable":          func() error { return s.EnableUser(ctx, 7) },
-			"delete":          func() error { return s.DeleteUser(ctx, 7, epoch) },
-			"session":         func() error { _, _, err := s.SessionWithUser(ctx, "x"); return err },
-			"session of none": func() error { return s.CreateSession(ctx, User{ID: 7}, Session{ID: "x", UserID: 7, CreatedAt: epoch}) },
+			"by name":  func() error { _, err := s.UserByName(ctx, "nobody' OR '1'='1"); return err },
+			"by id":    func() error { _, err := s.UserByID(ctx, 7); return err },
+			"password": func() error { _, err := s.SetPassword(ctx, 7, "h", "", epoch); return err },
+			"disable":  func() error { _, err := s.DisableUser(ctx, 7, epoch); return err },
+			"enable":   func() error { return s.EnableUser(ctx, 7) },
+			"delete":   func() error { _, err := s.DeleteUser(ctx, 7, epoch); return err },
+			"session":  func() error { _, _, err := s.SessionWithUser(ctx, "x"); return err },
+			"session of none": func() error {
+				return s.CreateSession(ctx, User{ID: 7}, Session{ID: "x",
+					UserID: 7, CreatedAt: epoch})
+			},
 		} {
 			if err := call(); !errors.Is(err, ErrNotFound) || errors.Is(err, ErrUnavailable) {
 				t.Errorf("%s: %v", name, err)
@@ -108,7 +123,10 @@ func TestUsernameIsUnique(t *testing.T) {
 	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
 		s := openStore(t, database(t))
 		addUser(t, s, "ada")
-		_, err := s.CreateUser(t.Context(), User{Username: "ada", PasswordHash: "other", CreatedAt: epoch, PasswordChangedAt: epoch})
+		_, err := s.CreateUser(
+			t.Context(),
+			User{Username: "ada", PasswordHash: "other", CreatedAt: epoch, PasswordChangedAt: epoch},
+		)
 		if !errors.Is(err, ErrUsernameTaken) {
 			t.Error(err)
 		}
@@ -122,7 +140,7 @@ func TestUserIDsAreNotReused(t *testing.T) {
 	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
 		s := openStore(t, database(t))
 		first := addUser(t, s, "ada")
-		if err := s.DeleteUser(t.Context(), first.ID, epoch); err != nil {
+		if _, err := s.DeleteUser(t.Context(), first.ID, epoch); err != nil {
 			t.Fatal(err)
 		}
 		if again := addUser(t, s, "ada"); again.ID == first.ID {
@@ -139,7 +157,15 @@ func TestConcurrentCreation(t *testing.T) {
 		results := make(chan error, 40)
 		for i := range cap(results) {
 			wg.Go(func() {
-				_, err := stores[i%2].CreateUser(t.Context(), User{Username: fmt.Sprint("user", i/4), PasswordHash: "h", CreatedAt: epoch, PasswordChangedAt: epoch})
+				_, err := stores[i%2].CreateUser(
+					t.Context(),
+					User{
+						Username:          fmt.Sprint("user", i/4),
+						PasswordHash:      "h",
+						CreatedAt:         epoch,
+						PasswordChangedAt: epoch,
+					},
+				)
 				results <- err
 			})
 		}
@@ -187,8 +213,20 @@ func TestSessionsEndWithTheirUser(t *testing.T) {
 			end    func(s *Store, id int64) error
 			reason EndedReason
 		}{
-			{"disable", func(s *Store, id int64) error { return s.DisableUser(t.Context(), id, later) }, EndedByDisable},
-			{"password", func(s *Store, id int64) error { _, err := s.SetPassword(t.Context(), id, "new", "", later); return err }, EndedByPasswordChange},
+			{"disable",
+				func(s *Store, id int64) error {
+					_, err := s.DisableUser(t.Context(), id,
+						later)
+					return err
+				},
+				EndedByDisable},
+			{"password",
+				func(s *Store, id int64) error {
+					_, err := s.SetPassword(t.Context(), id, "new", "",
+						later)
+					return err
+				},
+				EndedByPasswordChange},
 		}
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
@@ -206,7 +244,10 @@ func TestSessionsEndWithTheirUser(t *testing.T) {
 				if diff := cmp.Diff(want, got); diff != "" || err != nil || user.Username != "ada" {
 					t.Error(diff, err, user)
 				}
-				if other, _, err := s.SessionWithUser(t.Context(), "bobs"); other.EndedReason != "" || err != nil {
+				if other, _, err := s.SessionWithUser(
+					t.Context(), "bobs",
+				); other.EndedReason != "" ||
+					err != nil {
 					t.Error("another user's session ended", err)
 				}
 			})
@@ -216,14 +257,19 @@ func TestSessionsEndWithTheirUser(t *testing.T) {
 			s := openStore(t, database(t))
 			ada := addUser(t, s, "ada")
 			addSession(t, s, "adas", ada.ID)
-			if err := s.DeleteUser(t.Context(), ada.ID, epoch); err != nil {
+			if _, err := s.DeleteUser(t.Context(), ada.ID, epoch); err != nil {
 				t.Fatal(err)
 			}
 			if _, _, err := s.SessionWithUser(t.Context(), "adas"); !errors.Is(err, ErrNotFound) {
 				t.Error(err)
 			}
 			var left int
-			if err := s.read.QueryRowContext(t.Context(), `SELECT count(*) FROM sessions`).Scan(&left); left != 0 || err != nil {
+			if err := s.read.QueryRowContext(
+				t.Context(), `SELECT count(*) FROM sessions`,
+			).Scan(
+				&left,
+			); left != 0 ||
+				err != nil {
 				t.Errorf("%d sessions of nobody, %v", left, err)
 			}
 		})
@@ -234,13 +280,17 @@ func TestDisabledUserGetsNoSession(t *testing.T) {
 	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
 		s := openStore(t, database(t))
 		ada := addUser(t, s, "ada")
-		if err := s.DisableUser(t.Context(), ada.ID, epoch); err != nil {
+		if _, err := s.DisableUser(t.Context(), ada.ID, epoch); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.CreateSession(t.Context(), ada, Session{ID: "x", UserID: ada.ID, CreatedAt: epoch}); !errors.Is(err, ErrNotFound) {
+		if err := s.CreateSession(
+			t.Context(), ada, Session{ID: "x", UserID: ada.ID, CreatedAt: epoch},
+		); !errors.Is(
+			err, ErrNotFound,
+		) {
 			t.Error(err)
 		}
-		if err := s.DisableUser(t.Context(), ada.ID, epoch.Add(time.Hour)); err != nil {
+		if _, err := s.DisableUser(t.Context(), ada.ID, epoch.Add(time.Hour)); err != nil {
 			t.Error(err)
 		}
 		if u, err := s.UserByID(t.Context(), ada.ID); !u.DisabledAt.Equal(epoch) || err != nil {
@@ -289,7 +339,7 @@ func TestTransactRollsBack(t *testing.T) {
 		s := openStore(t, database(t))
 		cause := errors.New("no")
 		err := s.Transact(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
-			if _, err := s.nextUserID(t.Context(), tx); err != nil {
+			if _, err := s.nextID(t.Context(), tx, "users"); err != nil {
 				return err
 			}
 			return cause
@@ -313,7 +363,7 @@ func TestClosedStoreIsUnavailable(t *testing.T) {
 		for name, call := range map[string]func() error{
 			"read":     func() error { _, err := s.UserByName(ctx, "ada"); return err },
 			"write":    func() error { return s.EnableUser(ctx, 1) },
-			"transact": func() error { return s.DisableUser(ctx, 1, epoch) },
+			"transact": func() error { _, err := s.DisableUser(ctx, 1, epoch); return err },
 			"create":   func() error { _, err := s.CreateUser(ctx, User{Username: "x"}); return err },
 			"session":  func() error { _, _, err := s.SessionWithUser(ctx, "x"); return err },
 			"ready":    func() error { return s.Ready(ctx) },
@@ -360,7 +410,9 @@ func BenchmarkSessionWithUser(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer s.Close()
-	u, err := s.CreateUser(b.Context(), User{Username: "ada", PasswordHash: "h", CreatedAt: epoch, PasswordChangedAt: epoch})
+	u, err := s.CreateUser(
+		b.Context(), User{Username: "ada", PasswordHash: "h", CreatedAt: epoch, PasswordChangedAt: epoch},
+	)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -382,7 +434,7 @@ func TestPurge(t *testing.T) {
 		for i := range 25 {
 			addSession(t, s, fmt.Sprint("old", i), ada.ID)
 		}
-		now := epoch.Add(4*week + time.Hour) // three weeks after the old ones ran out
+		now := epoch.Add(6*week + time.Hour) // more than 30 days after the old ones went idle
 		fresh := testSession("fresh", ada.ID)
 		fresh.CreatedAt, fresh.IdleEndsAt = now, now.Add(week)
 		recent := testSession("ended lately", ada.ID)
@@ -394,25 +446,35 @@ func TestPurge(t *testing.T) {
 		}
 		for _, at := range []time.Time{epoch, now} {
 			attempt := LoginAttempt{
-				NameKey: at.String(), NameAddressKey: at.String(), AddressKey: at.String(), At: at, Interval: time.Second, Burst: 2,
+				NameKey:        at.String(),
+				NameAddressKey: at.String(),
+				AddressKey:     at.String(),
+				At:             at,
+				Interval:       time.Second,
+				Burst:          2,
 			}
 			if wait, err := s.CountLogin(ctx, attempt); wait != 0 || err != nil {
 				t.Fatal(wait, err)
 			}
-			if _, err := s.EndSession(ctx, ada.ID, map[bool]string{true: "old0", false: "ended lately"}[at.Equal(epoch)], EndedByLogout, at); err != nil {
+			if _, err := s.EndSession(
+				ctx, ada.ID, map[bool]string{true: "old0", false: "ended lately"}[at.Equal(epoch)],
+				EndedByLogout, at,
+			); err != nil {
 				t.Fatal(err)
 			}
 		}
 		const age = `UPDATE revocations SET revoked_at = revoked_at - 600001 WHERE session_id = 'old0'`
 		change(t, s, age)
-		if err := s.ForgiveLogin(ctx, LoginAttempt{NameKey: "x", NameAddressKey: "long ago", At: now.Add(-100 * 24 * time.Hour)}); err != nil {
+		if err := s.ResetFailures(
+			ctx, LoginAttempt{NameKey: "x", NameAddressKey: "long ago", At: now.Add(-100 * 24 * time.Hour)},
+		); err != nil {
 			t.Fatal(err)
 		}
 
 		steps := 0
 		for more := true; more; steps++ {
 			var err error
-			if more, err = s.Purge(ctx, now, week, 10); err != nil {
+			if more, err = s.Purge(ctx, now, 10); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -420,14 +482,22 @@ func TestPurge(t *testing.T) {
 			t.Errorf("%d batches of 10 for 25 rows", steps)
 		}
 		got := map[string]int{}
-		for _, table := range []string{"sessions", "revocations", "login_failures", "login_rates", "known_addresses", "users"} {
+		for _, table := range []string{"sessions", "revocations", "login_failures", "login_rates",
+			"known_addresses", "users"} {
 			var n int
 			if err := s.read.QueryRowContext(ctx, "SELECT count(*) FROM "+table).Scan(&n); err != nil {
 				t.Fatal(err)
 			}
 			got[table] = n
 		}
-		want := map[string]int{"sessions": 2, "revocations": 1, "login_failures": 1, "login_rates": 1, "known_addresses": 0, "users": 1}
+		want := map[string]int{
+			"sessions":        2,
+			"revocations":     1,
+			"login_failures":  1,
+			"login_rates":     1,
+			"known_addresses": 0,
+			"users":           1,
+		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
@@ -439,14 +509,27 @@ func TestRotationAndEndDoNotBothWin(t *testing.T) {
 		s := openStore(t, database(t))
 		ada := addUser(t, s, "ada", "guide", "admin")
 		addSession(t, s, "x", ada.ID)
-		rotation := Rotation{SessionID: "x", FromCount: 0, FromHash: "hash 0", Hash: "hash 1", At: epoch.Add(time.Hour), IdleEndsAt: epoch.Add(2 * week)}
+		rotation := Rotation{
+			SessionID:  "x",
+			FromCount:  0,
+			FromHash:   "hash 0",
+			Hash:       "hash 1",
+			At:         epoch.Add(time.Hour),
+			IdleEndsAt: epoch.Add(2 * week),
+		}
 		rotated, err := s.RotateSession(t.Context(), rotation)
-		want := Rotated{UserID: ada.ID, Username: "ada", Roles: []string{"guide", "admin"}, EndsAt: epoch.Add(4 * week)}
+		want := Rotated{
+			UserID:   ada.ID,
+			Username: "ada",
+			Roles:    []string{"guide", "admin"},
+			EndsAt:   epoch.Add(4 * week),
+		}
 		if diff := cmp.Diff(want, rotated); diff != "" || err != nil {
 			t.Error(diff, err)
 		}
 		session := testSession("x", ada.ID)
-		session.LastUsedAt, session.IdleEndsAt, session.RefreshHash, session.RefreshCount = rotation.At, rotation.IdleEndsAt, rotation.Hash, 1
+		session.LastUsedAt, session.IdleEndsAt = rotation.At, rotation.IdleEndsAt
+		session.RefreshHash, session.RefreshCount = rotation.Hash, 1
 		got, _, err := s.SessionWithUser(t.Context(), "x")
 		if diff := cmp.Diff(session, got); diff != "" || err != nil {
 			t.Error(diff, err)
@@ -458,7 +541,10 @@ func TestRotationAndEndDoNotBothWin(t *testing.T) {
 			t.Errorf("somebody else ended it: %v", err)
 		}
 		for i, want := range []bool{true, false} {
-			if ended, err := s.EndSession(t.Context(), ada.ID, "x", EndedByLogout, epoch); ended != want || err != nil {
+			if ended, err := s.EndSession(
+				t.Context(), ada.ID, "x", EndedByLogout, epoch,
+			); ended != want ||
+				err != nil {
 				t.Errorf("end %d: %v %v", i, ended, err)
 			}
 		}
@@ -478,7 +564,13 @@ func TestRotationAndEndDoNotBothWin(t *testing.T) {
 }
 
 func TestRotationWants(t *testing.T) {
-	good := Rotation{SessionID: "x", FromHash: "hash 0", Hash: "hash 1", At: epoch, IdleEndsAt: epoch.Add(week)}
+	good := Rotation{
+		SessionID:  "x",
+		FromHash:   "hash 0",
+		Hash:       "hash 1",
+		At:         epoch,
+		IdleEndsAt: epoch.Add(week),
+	}
 	tests := []struct {
 		name   string
 		change func(*Rotation)
@@ -498,15 +590,21 @@ func TestRotationWants(t *testing.T) {
 			ada := addUser(t, s, "ada")
 			addSession(t, s, "x", ada.ID)
 			prepare(ada)
-			if done, err := s.engine.rotate(t.Context(), s, []Rotation{r}); err != nil || (done[0] != nil) != ok {
+			if done, err := s.rotateBatch(t.Context(), []Rotation{r}); err != nil || (done[0] != nil) != ok {
 				t.Errorf("%s: together: %v, %v", name, done, err)
 			}
 			again(t, s)
-			if _, err := scanRotated(s.rotateSession.QueryRowContext(t.Context(), r.args()...)); (err == nil) != ok || err != nil && !errors.Is(err, sql.ErrNoRows) {
+			if _, err := scanRotated(
+				s.write.QueryRowContext(t.Context(), rotateSessionQuery(), r.args()...),
+			); (err == nil) != ok ||
+				err != nil && !errors.Is(err, sql.ErrNoRows) {
 				t.Errorf("%s: alone: %v", name, err)
 			}
 			again(t, s)
-			if _, err := s.RotateSession(t.Context(), r); (err == nil) != ok || err != nil && !errors.Is(err, ErrNotFound) {
+			if _, err := s.RotateSession(
+				t.Context(), r,
+			); (err == nil) != ok ||
+				err != nil && !errors.Is(err, ErrNotFound) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -525,7 +623,14 @@ func TestRotationWants(t *testing.T) {
 // again makes all sessions as addSession does, but for what ends them.
 func again(t *testing.T, s *Store) {
 	t.Helper()
-	change(t, s, `UPDATE sessions SET refresh_count = 0, refresh_hash = 'hash 0', last_used_at = created_at, idle_ends_at = created_at + `+fmt.Sprint(week.Milliseconds()))
+	change(
+		t,
+		s,
+		`UPDATE sessions SET refresh_count = 0, refresh_hash = 'hash 0', last_used_at = created_at,
+			idle_ends_at = created_at + `+fmt.Sprint(
+			week.Milliseconds(),
+		),
+	)
 }
 
 // change runs a statement that no method of the store has.

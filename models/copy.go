@@ -17,17 +17,24 @@ type TableRows struct {
 // copyBatch is how many rows one statement inserts: SQLite takes 32766 parameters in one, PostgreSQL 65535.
 const copyBatch = 500
 
-// Copy copies everything from the database at one URL into the one at another, which is created when it does not exist
-// and must hold nothing, and returns what it copied. It reads one state of the source, writes in one transaction, and
-// checks the counts at its end; after any error the target is as empty as before. It calls progress from time to time.
-func Copy(ctx context.Context, from, to string, progress func(table string, done, total int64)) (copied []TableRows, err error) {
-	source, err := OpenUnchanged(ctx, from)
+// Copy copies everything from the database at one URL into the one at another, and returns what it copied. It
+// creates the target if it does not exist; the target must be empty. It reads one state of the source, writes
+// in one transaction, and checks the counts at the end. After an error the target is as empty as before.
+func Copy(ctx context.Context, from, to string) ([]TableRows, error) {
+	return copyAll(ctx, from, to, func(table) {})
+}
+
+// copyAll calls before with each table that it begins.
+func copyAll(ctx context.Context, from, to string, before func(table)) (copied []TableRows, err error) {
+	source, err := OpenDatabase(ctx, from)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
 	if !source.upToDate(ctx) {
-		return nil, fmt.Errorf("%s has the schema of another version of sherpa: start this version on it once", source.name)
+		return nil, fmt.Errorf(
+			"%s has the schema of another version of sherpa: start this version on it once", source.name,
+		)
 	}
 	target, err := Open(ctx, to)
 	if err != nil {
@@ -36,39 +43,46 @@ func Copy(ctx context.Context, from, to string, progress func(table string, done
 	defer func() { err = errors.Join(err, target.Close()) }()
 	read, err := source.snapshot(ctx)
 	if err != nil {
-		return nil, source.fail("read "+source.name, err)
+		return nil, source.wrap("read "+source.name, err)
 	}
 	defer read.Rollback() //nolint:errcheck // it has changed nothing
-	return copyInto(ctx, target, read, progress)
+	return copyInto(ctx, target.connection, read, before)
 }
 
-// copyInto has no time limit, unlike Transact, and is not repeated: it takes as long as there are rows.
-func copyInto(ctx context.Context, target *Store, source *sql.Tx, progress func(string, int64, int64)) (copied []TableRows, err error) {
+// copyInto has no time limit and no retry, unlike Transact: it takes as long as there are rows.
+func copyInto(
+	ctx context.Context, target *connection, source *sql.Tx, before func(table),
+) (copied []TableRows, err error) {
 	tx, err := target.write.BeginTx(ctx, nil)
 	if err != nil {
-		return nil, target.fail("begin", err)
+		return nil, target.wrap("begin", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
-	if err := target.lift(ctx, tx); err != nil {
-		return nil, target.fail("begin", err)
+	if err := target.removeTimeLimits(ctx, tx); err != nil {
+		return nil, target.wrap("begin", err)
 	}
 	if err := refuseRows(ctx, tx, target.name); err != nil {
 		return nil, err
 	}
 	for _, t := range tables() {
-		rows, err := copyTable(ctx, t, source, tx, progress)
+		before(t)
+		rows, err := copyTable(ctx, t, source, tx)
 		if err != nil {
 			return nil, fmt.Errorf("copy %s: %w", t.name, err)
 		}
 		copied = append(copied, TableRows{t.name, rows})
 	}
-	return copied, target.fail("commit", tx.Commit())
+	return copied, target.wrap("commit", tx.Commit())
 }
 
 func refuseRows(ctx context.Context, tx *sql.Tx, name string) error {
 	for _, t := range tables() {
 		var some bool
-		if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM `+t.name+`)`).Scan(&some); err != nil {
+		if err := tx.QueryRowContext(
+			ctx, `SELECT EXISTS (SELECT 1 FROM `+t.name+`)`,
+		).Scan(
+			&some,
+		); err != nil {
 			return fmt.Errorf("look into %s: %w", name, err)
 		}
 		if some {
@@ -83,12 +97,11 @@ func countRows(ctx context.Context, db queryer, t table) (n int64, err error) {
 	return n, err
 }
 
-func copyTable(ctx context.Context, t table, source, target *sql.Tx, progress func(string, int64, int64)) (int64, error) {
+func copyTable(ctx context.Context, t table, source, target *sql.Tx) (int64, error) {
 	total, err := countRows(ctx, source, t)
 	if err != nil {
 		return 0, err
 	}
-	done := int64(0)
 	var batch []any
 	flush := func() error {
 		rows := len(batch) / t.width()
@@ -96,8 +109,7 @@ func copyTable(ctx context.Context, t table, source, target *sql.Tx, progress fu
 			return nil
 		}
 		_, err := target.ExecContext(ctx, t.insert(rows), batch...)
-		batch, done = batch[:0], done+int64(rows)
-		progress(t.name, done, total)
+		batch = batch[:0]
 		return err
 	}
 	for row, err := range each(ctx, source, t.scan, `SELECT `+t.columns+` FROM `+t.name) {
@@ -124,7 +136,7 @@ func checkCount(ctx context.Context, t table, target *sql.Tx, want int64) error 
 	return err
 }
 
-// scan reads the columns as the driver has them, numbers and texts, which both engines take.
+// scan reads the columns as the driver returns them: numbers and texts, which both engines take.
 func (t table) scan(row scanner) ([]any, error) {
 	values, places := make([]any, t.width()), make([]any, t.width())
 	for i := range values {
@@ -134,7 +146,7 @@ func (t table) scan(row scanner) ([]any, error) {
 	return values, err
 }
 
-// insert is the statement for so many rows.
+// insert returns the statement for this many rows.
 func (t table) insert(rows int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `INSERT INTO %s (%s) VALUES `, t.name, t.columns)

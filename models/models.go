@@ -11,6 +11,7 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrUsernameTaken says that another user has this username already.
 	ErrUsernameTaken = errors.New("username is taken")
-	// ErrUnavailable says that the database did not carry out a statement: locked, full, read-only, gone.
+	// ErrUnavailable says that the database did not carry out a statement: it is locked, full, read-only or
+	// down.
 	ErrUnavailable = errors.New("database is unavailable")
 )

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/netip"
 	"net/url"
@@ -24,15 +25,16 @@ import (
 const (
 	defaultConnections = 10
 	leastConnections   = 2
-	// idleConnection is how long a connection stays that nobody uses: a thousand replicas share one server.
+	// idleConnection is how long an unused connection stays open: a thousand replicas share one server.
 	idleConnection = 5 * time.Minute
-	// oldConnection makes connections move to where the name of the server points after a failover.
+	// oldConnection makes connections move to the new server after a failover changed the meaning of its
+	// name.
 	oldConnection  = 30 * time.Minute
 	connectTimeout = 3 * time.Second
 )
 
-// serverLimits end on the server what this program no longer waits for, even when its machine is gone: a statement, and
-// a transaction that holds locks. In the URL an operator may choose others.
+// serverLimits make the server end what this program no longer waits for, even when its machine is gone: a
+// statement, and a transaction that holds locks. The URL may set others.
 func serverLimits() map[string]string {
 	return map[string]string{
 		"statement_timeout":                   "5000", // milliseconds; more than writeWait and readWait
@@ -41,20 +43,28 @@ func serverLimits() map[string]string {
 	}
 }
 
-// postgresEngine: the database may be shared with other programs that use goose, so the table of versions is named
-// after this one. statement_timestamp() holds still during a statement, so that an index can be used.
+// postgresEngine names the table of versions after this program, because others that use goose may share the
+// database. statement_timestamp() is constant during a statement, so that PostgreSQL can use an index.
 func postgresEngine(p postgres) engine {
 	return engine{
-		name: "PostgreSQL", dialect: goose.DialectPostgres, versionTable: "sherpa_db_version", migrate: p.migrate,
-		clock:     `CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS BIGINT)`,
-		keepRows:  ` FOR SHARE`,
-		unlimited: `SELECT set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)`,
-		snapshot:  sql.LevelRepeatableRead,
-		version:   `SHOW server_version`,
-		writable:  `SELECT current_setting('transaction_read_only') = 'off'`,
-		size:      `SELECT CAST(COALESCE(sum(pg_total_relation_size(to_regclass(name))), 0) AS BIGINT) FROM unnest(ARRAY[` + quotedTables() + `]) name`,
-		rotate:    rotateInStatement,
-		cut:       connectionLost, undone: transactionUndone, impossible: impossibleText,
+		name:         "PostgreSQL",
+		dialect:      goose.DialectPostgres,
+		versionTable: "sherpa_db_version",
+		migrate:      p.migrate,
+		clock:        `CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS BIGINT)`,
+		lockRows:     ` FOR SHARE`,
+		unlimited: `SELECT set_config('statement_timeout', '0', true),
+			set_config('idle_in_transaction_session_timeout', '0', true)`,
+		snapshot: sql.LevelRepeatableRead,
+		version:  `SHOW server_version`,
+		writable: `SELECT current_setting('transaction_read_only') = 'off'`,
+		size: `SELECT CAST(COALESCE(sum(pg_total_relation_size(to_regclass(name))), 0) AS BIGINT)
+			FROM unnest(ARRAY[` + quotedTables() + `]) name`,
+		arrays: true,
+
+		connectionLost:       connectionLost,
+		serializationFailure: serializationFailed,
+		invalidText:          invalidText,
 	}
 }
 
@@ -76,12 +86,12 @@ func sqlState(err error) string {
 	return ""
 }
 
-func transactionUndone(err error) bool {
+func serializationFailed(err error) bool {
 	state := sqlState(err)
 	return state == serializationFailure || state == deadlockDetected
 }
 
-func impossibleText(err error) bool { return sqlState(err) == untranslatable }
+func invalidText(err error) bool { return sqlState(err) == untranslatable }
 
 func connectionLost(err error) bool {
 	if state := sqlState(err); state != "" {
@@ -93,18 +103,24 @@ func connectionLost(err error) bool {
 		errors.As(err, &network) && !network.Timeout() || errors.As(err, &refused)
 }
 
-// parsePostgres reads the URL. pool_max_conns in it is the most connections of this process, as pgx's own pool has it.
+// parsePostgres reads the URL. pool_max_conns in it bounds the connections of this process, as in pgx's own
+// pool.
 func parsePostgres(text string) (postgres, error) {
 	parsed, err := url.Parse(text)
 	if err != nil { // not shown: it may quote a password
-		return postgres{}, errors.New("it is not a URL such as postgres://USER:PASSWORD@HOST:5432/NAME?sslmode=verify-full; write special characters in the password as %XX")
+		return postgres{}, errors.New(
+			"it is not a URL such as postgres://USER:PASSWORD@HOST:5432/NAME?sslmode=verify-full; " +
+				"write special characters in the password as %XX",
+		)
 	}
 	query := parsed.Query()
 	p := postgres{connections: defaultConnections}
 	if query.Has(poolParameter) {
 		text := query.Get(poolParameter)
 		if p.connections, err = strconv.Atoi(text); err != nil || p.connections < leastConnections {
-			return postgres{}, fmt.Errorf("%s=%q is not a number from %d on", poolParameter, text, leastConnections)
+			return postgres{}, fmt.Errorf(
+				"%s=%q is not a number from %d on", poolParameter, text, leastConnections,
+			)
 		}
 		parsed.RawQuery = without(parsed.RawQuery, poolParameter)
 	}
@@ -121,12 +137,16 @@ func parsePostgres(text string) (postgres, error) {
 	return p, nil
 }
 
-// poolParameter is not for the server, nor for the driver: pgx's own pool has it, which database/sql stands in for.
+// poolParameter is neither for the server nor for the driver: pgx's own pool has it, which database/sql
+// replaces.
 const poolParameter = "pool_max_conns"
 
-// without leaves the other parameters as they are written: the driver reads a "+" as itself.
+// without removes a parameter and leaves the others as they are: the driver reads a "+" as itself.
 func without(query, name string) string {
-	parts := slices.DeleteFunc(strings.Split(query, "&"), func(part string) bool { return strings.HasPrefix(part, name+"=") || part == name })
+	parts := slices.DeleteFunc(
+		strings.Split(query, "&"),
+		func(part string) bool { return strings.HasPrefix(part, name+"=") || part == name },
+	)
 	return strings.Join(parts, "&")
 }
 
@@ -144,8 +164,9 @@ func explainConfig(err error) error {
 	return errors.New("it is not a PostgreSQL URL")
 }
 
-// refuseSilentPlaintext: with no sslmode, or one that only prefers TLS, the driver falls back to plain text when the
-// server, or somebody on the way, says that it has no TLS. On a network that must be the operator's word.
+// refuseSilentPlaintext wants the operator to decide about TLS on a network. Without sslmode, or with one
+// that only prefers TLS, the driver falls back to plain text when the server, or an attacker, says that it
+// has no TLS.
 func refuseSilentPlaintext(config *pgx.ConnConfig, query url.Values) error {
 	decided := []string{"disable", "require", "verify-ca", "verify-full"}
 	if slices.Contains(decided, query.Get("sslmode")) || !query.Has("sslmode") && query.Get("ssl") == "true" {
@@ -157,7 +178,11 @@ func refuseSilentPlaintext(config *pgx.ConnConfig, query url.Values) error {
 	}
 	for _, host := range hosts {
 		if !onThisMachine(host) {
-			return fmt.Errorf("say how the connection to %s is protected: add ?sslmode=verify-full, or sslmode=disable on a network that you trust", host)
+			return fmt.Errorf(
+				"say how the connection to %s is protected: add ?sslmode=verify-full, "+
+					"or sslmode=disable on a network that you trust",
+				host,
+			)
 		}
 	}
 	return nil
@@ -165,10 +190,11 @@ func refuseSilentPlaintext(config *pgx.ConnConfig, query url.Values) error {
 
 func onThisMachine(host string) bool {
 	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || err == nil && addr.IsLoopback()
+	return host == "localhost" || strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") ||
+		err == nil && addr.IsLoopback()
 }
 
-// limit sets what the URL leaves open.
+// limit sets the server limits that the URL does not set.
 func (p postgres) limit() {
 	for name, value := range serverLimits() {
 		if _, chosen := p.config.RuntimeParams[name]; !chosen {
@@ -180,26 +206,31 @@ func (p postgres) limit() {
 // name is the URL without password and parameters.
 func (p postgres) name() string {
 	host := net.JoinHostPort(p.config.Host, strconv.Itoa(int(p.config.Port)))
-	return (&url.URL{Scheme: "postgres", User: url.User(p.config.User), Host: host, Path: "/" + p.config.Database}).String()
+	return (&url.URL{Scheme: "postgres", User: url.User(p.config.User), Host: host,
+		Path: "/" + p.config.Database}).String()
 }
 
-func connectPostgres(ctx context.Context, text string, create bool) (*Store, error) {
+func connectPostgres(ctx context.Context, text string, create bool, migrations fs.FS) (*connection, error) {
 	p, err := parsePostgres(text)
 	if err != nil {
 		return nil, fmt.Errorf("database URL: %w", err)
 	}
 	readers := max(1, p.connections*3/10) // a read is over sooner: only a change waits for the disk
-	s := &Store{engine: postgresEngine(p), name: p.name(), read: p.pool(readers), write: p.pool(p.connections - readers)}
-	if err := s.inspectPostgres(ctx, create); err != nil {
-		return nil, errors.Join(fmt.Errorf("open database %s: %w", s.name, err), s.Close())
+	c := &connection{
+		engine: postgresEngine(p), name: p.name(), migrations: migrations,
+		read: p.pool(readers), write: p.pool(p.connections - readers),
 	}
-	return s, nil
+	if err := c.inspectPostgres(ctx, create); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database %s: %w", c.name, err), c.Close())
+	}
+	return c, nil
 }
 
 func (p postgres) pool(size int) *sql.DB {
 	config := p.config.Copy()
 	config.OnPgError = func(conn *pgconn.PgConn, failure *pgconn.PgError) bool {
-		// A server that became a standby refuses changes for ever: leave it, and look for the new primary.
+		// A server that became a standby takes no changes: close the connection, and look for the new
+		// primary.
 		return failure.Code != readOnlyTransaction && p.config.OnPgError(conn, failure)
 	}
 	db := stdlib.OpenDB(*config)
@@ -211,29 +242,33 @@ func (p postgres) pool(size int) *sql.DB {
 }
 
 // inspectPostgres protects the tables of another program, and the database of a newer Sherpa. The error wraps
-// ErrUnavailable when the server cannot be reached, and may be later.
-func (s *Store) inspectPostgres(ctx context.Context, create bool) error {
+// ErrUnavailable when the server cannot be reached now.
+func (c *connection) inspectPostgres(ctx context.Context, create bool) error {
 	var ours bool
 	var names sql.NullString
-	query := `SELECT to_regclass($1) IS NOT NULL, (SELECT string_agg(name, ', ') FROM unnest(ARRAY[` + quotedTables() + `]) name
+	query := `SELECT to_regclass($1) IS NOT NULL,
+		(SELECT string_agg(name, ', ') FROM unnest(ARRAY[` + quotedTables() + `]) name
 		WHERE to_regclass(name) IS NOT NULL)`
-	err := s.read.QueryRowContext(ctx, query, s.engine.versionTable).Scan(&ours, &names)
+	err := c.read.QueryRowContext(ctx, query, c.engine.versionTable).Scan(&ours, &names)
 	switch {
 	case connectionLost(err):
 		return fmt.Errorf("%w: %w", ErrUnavailable, oneLine(err))
 	case err != nil:
 		return oneLine(err)
 	case !ours && names.Valid:
-		return fmt.Errorf("it has tables of another program (%s); give Sherpa a database of its own", names.String)
+		return fmt.Errorf(
+			"it has tables of another program (%s); give Sherpa a database of its own", names.String,
+		)
 	case !ours && !create:
 		return fmt.Errorf("%w of Sherpa's", ErrNoDatabase)
 	case !ours:
 		return nil
 	}
-	return refuseNewer(ctx, s.read, s.engine.versionTable)
+	return refuseUnknown(ctx, c.read, c.engine.versionTable, c.migrations)
 }
 
-// oneLine is for people: the driver lists each address that it tried on a line of its own, with and without TLS.
+// oneLine shortens an error for people: the driver lists each address that it tried on its own line, with and
+// without TLS.
 func oneLine(err error) error {
 	var lines []string
 	for line := range strings.Lines(err.Error()) {
@@ -244,19 +279,21 @@ func oneLine(err error) error {
 	return errors.New(strings.Join(lines, " "))
 }
 
-// migrate has connections of its own, because a migration may take longer than a request, and a lock. Where nothing is to
-// be done it takes neither, so that replicas need not start one after the other.
-func (p postgres) migrate(ctx context.Context, s *Store) (err error) {
-	if s.upToDate(ctx) {
+// migrate uses its own connections, because a migration may take longer than a request, and a lock. When the
+// schema is up to date it needs neither, so that replicas need not start one after the other.
+func (p postgres) migrate(ctx context.Context, c *connection) (err error) {
+	if c.upToDate(ctx) {
 		return nil
 	}
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 600)) // tries each second for ten minutes
+	locker, err := lock.NewPostgresSessionLocker(
+		lock.WithLockTimeout(1, 600),
+	) // tries each second for ten minutes
 	if err != nil {
 		return fmt.Errorf("migration lock: %w", err)
 	}
 	db := stdlib.OpenDB(*p.unlimited())
 	defer func() { err = errors.Join(err, db.Close()) }()
-	provider, err := s.provider(db, goose.WithSessionLocker(locker))
+	provider, err := c.provider(db, goose.WithSessionLocker(locker))
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,8 @@ func TestPostgresURLs(t *testing.T) {
 		{"IPv6 loopback", "postgres://u@[::1]:5432/n", ""},
 		{"socket", "postgres:///n?host=/run/postgresql", ""},
 		{"plain text, asked for", "postgres://u@db.example/n?sslmode=disable", ""},
-		{"plain text, by default", "postgres://u:" + secret + "@db.example/n", "say how the connection to db.example is protected"},
+		{"plain text, by default", "postgres://u:" + secret + "@db.example/n",
+			"say how the connection to db.example is protected"},
 		{"empty sslmode", "postgres://u@db.example/n?sslmode=", "say how"},
 		{"TLS only preferred", "postgres://u@db.example/n?sslmode=prefer", "say how"},
 		{"TLS only allowed", "postgres://u@db.example/n?sslmode=allow", "say how"},
@@ -43,7 +44,8 @@ func TestPostgresURLs(t *testing.T) {
 		{"empty pool", "postgres://u@localhost/n?pool_max_conns=", "pool_max_conns"},
 		{"one of two hosts", "postgres://u@localhost,db.example/n", "db.example"},
 		{"unknown sslmode", "postgres://u:" + secret + "@h/n?sslmode=maybe", "sslmode"},
-		{"certificate that is not there", "postgres://u:" + secret + "@h/n?sslmode=verify-full&sslrootcert=/nonexistent", "/nonexistent"},
+		{"certificate that is not there",
+			"postgres://u:" + secret + "@h/n?sslmode=verify-full&sslrootcert=/nonexistent", "/nonexistent"},
 		{"bad escape", "postgres://u:" + secret + "%zz@h/n", "%XX"},
 		{"bad port", "postgres://u:" + secret + "@h:port/n", "%XX"},
 		{"pool", "postgres://u@localhost/n?pool_max_conns=2", ""},
@@ -64,11 +66,15 @@ func TestPostgresURLs(t *testing.T) {
 
 func TestPoolParameterLeavesTheOthersAlone(t *testing.T) {
 	t.Parallel()
-	p, err := parsePostgres("postgres://u@localhost/n?options=-c%20search_path%3Da&pool_max_conns=5&password=a%20b%2Bc&application_name=x")
+	p, err := parsePostgres(
+		"postgres://u@localhost/n?options=-c%20search_path%3Da&pool_max_conns=5" +
+			"&password=a%20b%2Bc&application_name=x",
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := p.config.RuntimeParams["options"]; got != "-c search_path=a" || p.config.Password != "a b+c" || p.connections != 5 {
+	if got := p.config.RuntimeParams["options"]; got != "-c search_path=a" || p.config.Password != "a b+c" ||
+		p.connections != 5 {
 		t.Errorf("%q %q %d", got, p.config.Password, p.connections)
 	}
 }
@@ -80,10 +86,16 @@ func TestReadOnlyServerIsNotReady(t *testing.T) {
 		t.Error(err)
 	}
 	readOnly := openStore(t, url+"&default_transaction_read_only=on")
-	if err := readOnly.Ready(t.Context()); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "read-only") {
+	if err := readOnly.Ready(
+		t.Context(),
+	); !errors.Is(err, ErrUnavailable) ||
+		!strings.Contains(err.Error(), "read-only") {
 		t.Error(err)
 	}
-	if _, err := Open(t.Context(), pgtest.Database(t)+"&default_transaction_read_only=on"); err == nil || !strings.Contains(err.Error(), "read-only") {
+	if _, err := Open(
+		t.Context(), pgtest.Database(t)+"&default_transaction_read_only=on",
+	); err == nil ||
+		!strings.Contains(err.Error(), "read-only") {
 		t.Errorf("the start: %v", err)
 	}
 }
@@ -94,7 +106,8 @@ func TestTablesInAnotherSchema(t *testing.T) {
 	url := pgtest.Database(t)
 	s := openStore(t, url)
 	change(t, s, `CREATE SCHEMA app`)
-	status, err := openStore(t, url+"&search_path=app,public").Status(t.Context())
+	openStore(t, url+"&search_path=app,public")
+	status, err := openDatabase(t, url+"&search_path=app,public").Status(t.Context())
 	if err != nil || status.Bytes == 0 {
 		t.Error(status, err)
 	}
@@ -112,7 +125,8 @@ func TestPostgresNameHasNoPassword(t *testing.T) {
 }
 
 func FuzzDatabaseURL(f *testing.F) {
-	for _, url := range []string{"postgres://u:p@h:1/n?sslmode=disable", "postgres://h1:1,h2:2/n?pool_max_conns=3", "sqlite:x", "postgres://%zz", "postgresql:///?host=/x"} {
+	for _, url := range []string{"postgres://u:p@h:1/n?sslmode=disable",
+		"postgres://h1:1,h2:2/n?pool_max_conns=3", "sqlite:x", "postgres://%zz", "postgresql:///?host=/x"} {
 		f.Add(url)
 	}
 	f.Fuzz(func(t *testing.T, url string) {
@@ -136,7 +150,14 @@ func TestPostgresLimits(t *testing.T) {
 		}
 		for _, db := range []*sql.DB{s.read, s.write} {
 			var statement, idle, name string
-			err := db.QueryRowContext(t.Context(), `SELECT current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout'), current_setting('application_name')`).Scan(&statement, &idle, &name)
+			err := db.QueryRowContext(
+				t.Context(),
+				`SELECT current_setting('statement_timeout'),
+					current_setting('idle_in_transaction_session_timeout'),
+					current_setting('application_name')`,
+			).Scan(
+				&statement, &idle, &name,
+			)
 			if got := statement + " " + idle + " " + name; got != want || err != nil {
 				t.Errorf("%q: %s, want %s, %v", query, got, want, err)
 			}
@@ -150,12 +171,12 @@ func TestLongReads(t *testing.T) {
 	s := openStore(t, pgtest.Database(t)+"&statement_timeout=50")
 	slow := `SELECT 1 FROM pg_sleep(0.2)`
 	one := func(row scanner) (n int, err error) { err = row.Scan(&n); return n, err }
-	for n, err := range stream(t.Context(), s, "slow", one, slow) {
+	for n, err := range stream(t.Context(), s.connection, "slow", one, slow) {
 		if n != 1 || err != nil {
 			t.Error(n, err)
 		}
 	}
-	if _, err := list(t.Context(), s, s.read, "slow", one, slow); !errors.Is(err, ErrUnavailable) {
+	if _, err := list(t.Context(), s.connection, s.read, "slow", one, slow); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("the limit is gone from the connection: %v", err)
 	}
 }
@@ -193,11 +214,11 @@ func TestCutConnections(t *testing.T) {
 		calls := 0
 		err := s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 			calls++
-			if _, err := s.nextUserID(ctx, tx); err != nil || calls > 1 {
+			if _, err := s.nextID(ctx, tx, "users"); err != nil || calls > 1 {
 				return err
 			}
 			_, err := tx.ExecContext(ctx, cutItself)
-			return s.fail("cut", err)
+			return s.wrap("cut", err)
 		})
 		if u := addUser(t, s, "ada"); calls != 2 || err != nil || u.ID != 2 {
 			t.Errorf("%d calls, id %d, %v", calls, u.ID, err)
@@ -205,8 +226,10 @@ func TestCutConnections(t *testing.T) {
 	})
 	t.Run("at the commit: nobody knows", func(t *testing.T) {
 		for _, statement := range []string{
-			`CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END'`,
-			`CREATE CONSTRAINT TRIGGER cut AFTER INSERT ON login_rates DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION cut()`,
+			`CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS
+				'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END'`,
+			`CREATE CONSTRAINT TRIGGER cut AFTER INSERT ON login_rates DEFERRABLE INITIALLY DEFERRED
+				FOR EACH ROW EXECUTE FUNCTION cut()`,
 		} {
 			change(t, s, statement)
 		}
@@ -254,7 +277,8 @@ func useAll(t *testing.T, s *Store) {
 		}
 		wg.Wait()
 	}
-	const others = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`
+	const others = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		WHERE datname = current_database() AND pid <> pg_backend_pid()`
 	if _, err := s.read.ExecContext(t.Context(), others); err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +298,8 @@ func TestServerThatIsNotThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Open(t.Context(), "postgres://u:hunter2@"+address+"/n")
-	if err == nil || !strings.Contains(err.Error(), address) || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "\n") {
+	if err == nil || !strings.Contains(err.Error(), address) || strings.Contains(err.Error(), "hunter2") ||
+		strings.Contains(err.Error(), "\n") {
 		t.Error(err)
 	}
 }
@@ -298,8 +323,10 @@ func TestPostgresRefusesAndDamagesNothing(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, before, fault string }{
 		{"another program's", `CREATE TABLE users (id int)`, "tables of another program (users)"},
-		{"another program's sessions", `CREATE TABLE sessions (id int)`, "tables of another program (sessions)"},
-		{"newer", `INSERT INTO sherpa_db_version (version_id, is_applied) VALUES (99999, true)`, "a newer sherpa made it"},
+		{"another program's sessions", `CREATE TABLE sessions (id int)`,
+			"tables of another program (sessions)"},
+		{"newer", `INSERT INTO sherpa_db_version (version_id, is_applied) VALUES (99999, true)`,
+			"a newer sherpa made it"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -370,7 +397,11 @@ func TestTLSOfTheURL(t *testing.T) {
 			continue
 		}
 		var used string
-		err = s.read.QueryRowContext(t.Context(), `SELECT CAST(ssl AS TEXT) FROM pg_stat_ssl WHERE pid = pg_backend_pid()`).Scan(&used)
+		err = s.read.QueryRowContext(
+			t.Context(), `SELECT CAST(ssl AS TEXT) FROM pg_stat_ssl WHERE pid = pg_backend_pid()`,
+		).Scan(
+			&used,
+		)
 		if err := errors.Join(err, s.Close()); used != tt.used || err != nil {
 			t.Errorf("%s: TLS %s, want %s, %v", tt.name, used, tt.used, err)
 		}
@@ -408,8 +439,16 @@ func newCertificate(t *testing.T) keyPair {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+		SerialNumber: big.NewInt(
+			1,
+		),
+		NotAfter:              time.Now().Add(time.Hour),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		IPAddresses: []net.IP{
+			net.IPv4(127, 0, 0, 1),
+		},
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 	}
 	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {

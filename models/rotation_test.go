@@ -17,7 +17,13 @@ import (
 
 // first is the first rotation of a session that addSession made.
 func first(id string) Rotation {
-	return Rotation{SessionID: id, FromHash: "hash 0", Hash: "hash 1 of " + id, At: epoch.Add(time.Minute), IdleEndsAt: epoch.Add(week)}
+	return Rotation{
+		SessionID:  id,
+		FromHash:   "hash 0",
+		Hash:       "hash 1 of " + id,
+		At:         epoch.Add(time.Minute),
+		IdleEndsAt: epoch.Add(week),
+	}
 }
 
 // TestRotationsTogether: each has the outcome that it would have alone.
@@ -32,12 +38,25 @@ func TestRotationsTogether(t *testing.T) {
 		stale, twice := first("stale"), first("b")
 		stale.FromCount = 1
 		twice.Hash = "another"
-		done, err := s.engine.rotate(t.Context(), s, []Rotation{first("nobody"), first("b"), first("ended"), first("a"), stale, twice, first("c")})
+		done, err := s.rotateBatch(
+			t.Context(),
+			[]Rotation{first("nobody"), first("b"), first("ended"), first("a"), stale, twice, first("c")},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
-		asAda := &Rotated{UserID: ada.ID, Username: "ada", Roles: []string{"guide"}, EndsAt: epoch.Add(4 * week)}
-		asBob := &Rotated{UserID: bob.ID, Username: "bob", Roles: []string{"admin", "guide"}, EndsAt: epoch.Add(4 * week)}
+		asAda := &Rotated{
+			UserID:   ada.ID,
+			Username: "ada",
+			Roles:    []string{"guide"},
+			EndsAt:   epoch.Add(4 * week),
+		}
+		asBob := &Rotated{
+			UserID:   bob.ID,
+			Username: "bob",
+			Roles:    []string{"admin", "guide"},
+			EndsAt:   epoch.Add(4 * week),
+		}
 		want := []*Rotated{nil, asBob, nil, asAda, nil, nil, asAda}
 		kept := "hash 1 of b"
 		if done[1] == nil { // which one of two is carried out is open
@@ -46,8 +65,12 @@ func TestRotationsTogether(t *testing.T) {
 		if diff := cmp.Diff(want, done); diff != "" {
 			t.Error(diff)
 		}
-		for id, hash := range map[string]string{"a": "hash 1 of a", "b": kept, "c": "hash 1 of c", "ended": "hash 0", "stale": "hash 0"} {
-			if session, _, err := s.SessionWithUser(t.Context(), id); err != nil || session.RefreshHash != hash {
+		for id, hash := range map[string]string{"a": "hash 1 of a", "b": kept, "c": "hash 1 of c",
+			"ended": "hash 0", "stale": "hash 0"} {
+			if session, _, err := s.SessionWithUser(
+				t.Context(), id,
+			); err != nil ||
+				session.RefreshHash != hash {
 				t.Errorf("%s: %+v, %v, want %q", id, session, err, hash)
 			}
 		}
@@ -66,10 +89,12 @@ func TestALockedSessionDelaysNobodyElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tx.Rollback()
-	if _, err := tx.ExecContext(t.Context(), `UPDATE sessions SET address = 'x' WHERE id = 'locked'`); err != nil {
+	if _, err := tx.ExecContext(
+		t.Context(), `UPDATE sessions SET address = 'x' WHERE id = 'locked'`,
+	); err != nil {
 		t.Fatal(err)
 	}
-	done, err := s.engine.rotate(t.Context(), s, []Rotation{first("locked"), first("free")})
+	done, err := s.rotateBatch(t.Context(), []Rotation{first("locked"), first("free")})
 	if err != nil || done[0] != nil || done[1] == nil {
 		t.Errorf("%v, %v", done, err)
 	}
@@ -80,7 +105,11 @@ func TestALockedSessionDelaysNobodyElse(t *testing.T) {
 	}()
 	until(t, func() bool {
 		var waiting bool
-		err := s.read.QueryRowContext(t.Context(), `SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)`).Scan(&waiting)
+		err := s.read.QueryRowContext(
+			t.Context(), `SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)`,
+		).Scan(
+			&waiting,
+		)
 		return waiting || err != nil
 	})
 	if err := tx.Commit(); err != nil {
@@ -95,8 +124,15 @@ func TestALockedSessionDelaysNobodyElse(t *testing.T) {
 func TestRotationsUseIndexes(t *testing.T) {
 	t.Parallel()
 	s := openStore(t, pgtest.Database(t))
-	for _, n := range []int{1, maxTogether} {
-		steps, err := list(t.Context(), s, s.read, "explain", scanID, "EXPLAIN "+rotateSessionsQuery(), columns(make([]Rotation, n))...)
+	for _, n := range []int{1, maxBatch} {
+		steps, err := list(
+			t.Context(),
+			s.connection,
+			s.read,
+			"explain",
+			scanID,
+			"EXPLAIN "+rotateSessionsQuery(),
+			columns(make([]Rotation, n))...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +149,9 @@ func TestRotationAloneWhenTheOthersFail(t *testing.T) {
 		s := openStore(t, database(t))
 		addSession(t, s, "x", addUser(t, s, "ada").ID)
 		s.rotations.close()
-		s.rotations = newRotations(func(context.Context, []Rotation) ([]*Rotated, error) { return nil, errors.New("fault") })
+		s.rotations = newBatcher(
+			func(context.Context, []Rotation) ([]*Rotated, error) { return nil, errors.New("broken") },
+		)
 		if _, err := s.RotateSession(t.Context(), first("x")); err != nil {
 			t.Error(err)
 		}
@@ -123,12 +161,13 @@ func TestRotationAloneWhenTheOthersFail(t *testing.T) {
 	})
 }
 
-// TestRotationsGather: what comes while others are under way goes together, and each caller gets its own outcome.
+// TestRotationsGather: what comes while others are under way goes together, and each caller gets its own
+// outcome.
 func TestRotationsGather(t *testing.T) {
 	t.Parallel()
 	begun, release := make(chan struct{}), make(chan struct{})
 	var sizes []int
-	r := newRotations(func(_ context.Context, all []Rotation) ([]*Rotated, error) {
+	r := newBatcher(func(_ context.Context, all []Rotation) ([]*Rotated, error) {
 		sizes = append(sizes, len(all))
 		if len(sizes) == 1 {
 			close(begun)
@@ -145,7 +184,10 @@ func TestRotationsGather(t *testing.T) {
 	var callers sync.WaitGroup
 	call := func(ctx context.Context, id, want string) {
 		callers.Go(func() {
-			if got := r.carryOut(ctx, Rotation{SessionID: id}); (got == nil) != (want == "") || got != nil && got.Username != want {
+			if got := r.do(
+				ctx, Rotation{SessionID: id},
+			); (got == nil) != (want == "") ||
+				got != nil && got.Username != want {
 				t.Errorf("%s: %v, want %q", id, got, want)
 			}
 		})
@@ -154,23 +196,23 @@ func TestRotationsGather(t *testing.T) {
 	<-begun
 	gone, leave := context.WithCancel(t.Context())
 	call(gone, "gone", "")
-	until(t, func() bool { return len(r.waiting) == 1 })
+	until(t, func() bool { return len(r.queue) == 1 })
 	leave()
-	for i := range maxTogether - 1 {
+	for i := range maxBatch - 1 {
 		id, want := fmt.Sprint(i), fmt.Sprint(i)
 		if i == 9 {
 			want = ""
 		}
 		call(t.Context(), id, want)
 	}
-	until(t, func() bool { return len(r.waiting) == maxTogether })
+	until(t, func() bool { return len(r.queue) == maxBatch })
 	close(release)
 	callers.Wait()
 	r.close()
-	if !slices.Equal(sizes, []int{1, maxTogether - 1}) {
+	if !slices.Equal(sizes, []int{1, maxBatch - 1}) {
 		t.Errorf("%v together", sizes)
 	}
-	if got := r.carryOut(t.Context(), Rotation{}); got != nil {
+	if got := r.do(t.Context(), Rotation{}); got != nil {
 		t.Errorf("after the end: %v", got)
 	}
 }

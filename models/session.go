@@ -3,7 +3,6 @@ package models
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"iter"
 	"time"
 )
@@ -23,7 +22,7 @@ const (
 	EndedByAge            EndedReason = "expired"
 )
 
-// Session is what a login starts. An access token names it, and is worth nothing once it has ended.
+// Session is what a login starts. An access token names it, and is worthless once it has ended.
 type Session struct {
 	ID           string // 128 bits of randomness or more
 	UserID       int64
@@ -39,7 +38,7 @@ type Session struct {
 	EndedReason  EndedReason // "" while the session lives
 }
 
-// Ended returns the reason why the session is over at this time, or "" while it lives.
+// Ended returns why the session has ended at this time, or "" while it lives.
 func (s Session) Ended(at time.Time) EndedReason {
 	switch {
 	case s.EndedReason != "":
@@ -52,28 +51,45 @@ func (s Session) Ended(at time.Time) EndedReason {
 	return ""
 }
 
-const sessionColumns = `sessions.id, sessions.user_id, sessions.created_at, sessions.last_used_at, sessions.idle_ends_at,
+const sessionColumns = `sessions.id, sessions.user_id, sessions.created_at, sessions.last_used_at,
+	sessions.idle_ends_at,
 	sessions.ends_at, sessions.address, sessions.user_agent, sessions.refresh_count, sessions.refresh_hash,
 	sessions.ended_at, sessions.ended_reason`
 
-// living is what holds for a session that has not ended at a time, which is SQL: a parameter, a column.
-func living(at string) string {
+// isLive is the SQL condition for a session that has not ended at a time; the time is SQL too: a parameter or
+// a column.
+func isLive(at string) string {
 	return `sessions.ended_at IS NULL AND sessions.idle_ends_at > ` + at + ` AND sessions.ends_at > ` + at
 }
 
-// CreateSession stores a new session of the user, or returns ErrNotFound when the user was deleted, disabled or given
-// another password since it was read.
+// CreateSession stores a new session of the user, or returns ErrNotFound when the user was deleted, disabled
+// or given another password since it was read.
 func (s *Store) CreateSession(ctx context.Context, user User, n Session) error {
-	const query = `INSERT INTO sessions (id, user_id, created_at, last_used_at, idle_ends_at, ends_at, address,
+	const query = `INSERT INTO sessions
+			(id, user_id, created_at, last_used_at, idle_ends_at, ends_at, address,
 			user_agent, refresh_count, refresh_hash)
-		SELECT CAST($1 AS TEXT), id, CAST($2 AS BIGINT), CAST($3 AS BIGINT), CAST($4 AS BIGINT), CAST($5 AS BIGINT),
+		SELECT CAST($1 AS TEXT), id, CAST($2 AS BIGINT), CAST($3 AS BIGINT), CAST($4 AS BIGINT),
+			CAST($5 AS BIGINT),
 			CAST($6 AS TEXT), CAST($7 AS TEXT), CAST($8 AS BIGINT), CAST($9 AS TEXT)
 		FROM users WHERE id = $10 AND disabled_at IS NULL AND password_changed_at = $11`
-	ctx, cancel := context.WithTimeout(ctx, writeWait)
-	defer cancel()
-	return s.execOne(ctx, s.write, "create session", query+s.engine.keepRows, n.ID, millis(n.CreatedAt), millis(n.LastUsedAt),
-		millis(n.IdleEndsAt), millis(n.EndsAt), n.Address, n.UserAgent, n.RefreshCount, n.RefreshHash, user.ID,
-		millis(user.PasswordChangedAt))
+	return s.changeOne(
+		ctx,
+		"create session",
+		query+s.engine.lockRows,
+		n.ID,
+		millis(n.CreatedAt),
+		millis(n.LastUsedAt),
+		millis(
+			n.IdleEndsAt,
+		),
+		millis(n.EndsAt),
+		n.Address,
+		n.UserAgent,
+		n.RefreshCount,
+		n.RefreshHash,
+		user.ID,
+		millis(user.PasswordChangedAt),
+	)
 }
 
 const sessionWithUserQuery = `SELECT ` + sessionColumns + `, u.username, u.roles, u.disabled_at
@@ -84,44 +100,40 @@ func (s *Store) SessionWithUser(ctx context.Context, id string) (session Session
 	var roles string
 	var disabled sql.NullInt64
 	err = s.reading(ctx, func(ctx context.Context) error {
-		session, err = scanSession(s.sessionWithUser.QueryRowContext(ctx, id), &user.Username, &roles, &disabled)
+		query, err := s.reads.get(ctx, sessionWithUserQuery) //nolint:sqlclosecheck // stays open
+		if err != nil {
+			return err
+		}
+		session, err = scanSession(query.QueryRowContext(ctx, id), &user.Username, &roles, &disabled)
 		return err
 	})
 	if err != nil {
-		return Session{}, User{}, s.fail("read session", err)
+		return Session{}, User{}, s.wrap("read session", err)
 	}
 	user.ID, user.Roles, user.DisabledAt = session.UserID, splitRoles(roles), fromNullMillis(disabled)
 	return session, user, nil
 }
 
 // Sessions returns the user's sessions, the newest first, at most limit.
-func (s *Store) Sessions(ctx context.Context, userID int64, limit int) (all []Session, err error) {
+func (s *Store) Sessions(ctx context.Context, userID int64, limit int) ([]Session, error) {
 	const query = `SELECT ` + sessionColumns + ` FROM sessions WHERE user_id = $1
 		ORDER BY created_at DESC, id LIMIT $2`
-	err = s.reading(ctx, func(ctx context.Context) error {
-		all, err = list(ctx, s, s.read, "list sessions", scanOneSession, query, userID, limit)
-		return err
-	})
-	return all, err
+	return readAll(ctx, s, "list sessions", scanOneSession, query, userID, limit)
 }
 
-// LiveSessions yields the sessions that have not ended at this time with the names of their users, the newest first;
-// userID 0 stands for all users. An error ends the sequence.
+// LiveSessions yields the sessions that have not ended at this time with the names of their users, the newest
+// first; userID 0 stands for all users. An error ends the sequence.
 func (s *Store) LiveSessions(ctx context.Context, userID int64, at time.Time) iter.Seq2[NamedSession, error] {
 	query := `SELECT ` + sessionColumns + `, u.username FROM sessions JOIN users u ON u.id = user_id
-		WHERE (CAST($1 AS BIGINT) = 0 OR user_id = $1) AND ` + living(`$2`) + `
+		WHERE (CAST($1 AS BIGINT) = 0 OR user_id = $1) AND ` + isLive(`$2`) + `
 		ORDER BY sessions.created_at DESC, sessions.id`
-	return stream(ctx, s, "list sessions", scanNamedSession, query, userID, millis(at))
+	return stream(ctx, s.connection, "list sessions", scanNamedSession, query, userID, millis(at))
 }
 
-// AnyLiveSession reports whether a session of the user has not ended at this time.
-func (s *Store) AnyLiveSession(ctx context.Context, userID int64, at time.Time) (some bool, err error) {
-	query := `SELECT EXISTS (SELECT 1 FROM sessions
-		WHERE user_id = $1 AND ` + living(`$2`) + `)`
-	err = s.reading(ctx, func(ctx context.Context) error {
-		return s.read.QueryRowContext(ctx, query, userID, millis(at)).Scan(&some)
-	})
-	return some, s.fail("look for sessions", err)
+// AnyLiveSession reports whether the user has a session that has not ended at this time.
+func (s *Store) AnyLiveSession(ctx context.Context, userID int64, at time.Time) (bool, error) {
+	query := `SELECT EXISTS (SELECT 1 FROM sessions WHERE user_id = $1 AND ` + isLive(`$2`) + `)`
+	return readOne(ctx, s, "look for sessions", scanBool, query, userID, millis(at))
 }
 
 // NamedSession is a session with the name of its user.
@@ -137,7 +149,7 @@ func scanNamedSession(row scanner) (named NamedSession, err error) {
 
 func scanOneSession(row scanner) (Session, error) { return scanSession(row) }
 
-// scanSession reads sessionColumns and what the query has behind them.
+// scanSession reads sessionColumns, and the columns of the query after them.
 func scanSession(row scanner, more ...any) (Session, error) {
 	var (
 		s                             Session
@@ -157,18 +169,36 @@ func scanSession(row scanner, more ...any) (Session, error) {
 }
 
 // EndSession ends one session of the user. It reports whether it was this call that ended it.
-func (s *Store) EndSession(ctx context.Context, userID int64, id string, reason EndedReason, at time.Time) (bool, error) {
+func (s *Store) EndSession(
+	ctx context.Context,
+	userID int64,
+	id string,
+	reason EndedReason,
+	at time.Time,
+) (bool, error) {
 	ended, err := s.endSessions(ctx, reason, at, `user_id = $3 AND id = $4`, userID, id)
 	return len(ended) == 1, err
 }
 
-// EndSessions ends all sessions of the user but the one with the id except ("" spares none), and returns the ids of
-// those that it ended.
-func (s *Store) EndSessions(ctx context.Context, userID int64, except string, reason EndedReason, at time.Time) ([]string, error) {
+// EndSessions ends all sessions of the user but the one with the id except ("" spares none), and returns the
+// ids of those that it ended.
+func (s *Store) EndSessions(
+	ctx context.Context,
+	userID int64,
+	except string,
+	reason EndedReason,
+	at time.Time,
+) ([]string, error) {
 	return s.endSessions(ctx, reason, at, `user_id = $3 AND id <> $4`, userID, except)
 }
 
-func (s *Store) endSessions(ctx context.Context, reason EndedReason, at time.Time, which string, args ...any) ([]string, error) {
+func (s *Store) endSessions(
+	ctx context.Context,
+	reason EndedReason,
+	at time.Time,
+	which string,
+	args ...any,
+) ([]string, error) {
 	var ended []string
 	err := s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
 		ended, err = s.endIn(ctx, tx, reason, at, which, args...)
@@ -177,75 +207,29 @@ func (s *Store) endSessions(ctx context.Context, reason EndedReason, at time.Tim
 	return ended, err
 }
 
-// endIn ends the living sessions for which the condition holds, whose parameters begin with $3, and tells the
-// other replicas in the same transaction. It inserts what it ended rather than what it would end: a session may
-// be made in between.
-func (s *Store) endIn(ctx context.Context, tx *sql.Tx, reason EndedReason, at time.Time, which string, args ...any) ([]string, error) {
-	query := `UPDATE sessions SET ended_at = $1, ended_reason = $2 WHERE ` + which + ` AND ended_at IS NULL RETURNING id`
-	ended, err := list(ctx, s, tx, "end sessions", scanID, query, append([]any{millis(at), string(reason)}, args...)...)
+// endIn ends the live sessions that meet the condition, whose parameters begin with $3, and writes them to
+// the feed in the same transaction. The feed gets the sessions that the statement ended, because a session
+// may begin meanwhile.
+func (s *Store) endIn(
+	ctx context.Context,
+	tx *sql.Tx,
+	reason EndedReason,
+	at time.Time,
+	which string,
+	args ...any,
+) ([]string, error) {
+	query := `UPDATE sessions SET ended_at = $1, ended_reason = $2
+		WHERE ` + which + ` AND ended_at IS NULL RETURNING id`
+	ended, err := list(
+		ctx,
+		s.connection,
+		tx,
+		"end sessions",
+		scanID,
+		query,
+		append([]any{millis(at), string(reason)}, args...)...)
 	if err != nil {
 		return nil, err
 	}
 	return ended, s.revoke(ctx, tx, ended)
-}
-
-func scanID(row scanner) (id string, err error) {
-	err = row.Scan(&id)
-	return id, err
-}
-
-// revoke stamps the news with the clock that all replicas share: theirs may differ by more than they look back.
-func (s *Store) revoke(ctx context.Context, tx *sql.Tx, sessionIDs []string) error {
-	query := `INSERT INTO revocations (revoked_at, session_id) VALUES (` + s.engine.clock + `, $1) ON CONFLICT DO NOTHING` //nolint:gosec // G202: a constant
-	for _, id := range sessionIDs {
-		if _, err := tx.ExecContext(ctx, query, id); err != nil {
-			return s.fail("revoke session", err)
-		}
-	}
-	return nil
-}
-
-// Revocations returns the ids of the sessions that the feed says have ended in the latest past.
-func (s *Store) Revocations(ctx context.Context, past time.Duration) (ended []string, err error) {
-	query := `SELECT session_id FROM revocations WHERE revoked_at >= ` + s.engine.clock + ` - $1`
-	err = s.reading(ctx, func(ctx context.Context) error {
-		ended, err = list(ctx, s, s.read, "read revocations", scanID, query, past.Milliseconds())
-		return err
-	})
-	return ended, err
-}
-
-// feedKeeps is how long the feed has its entries: much longer than any replica looks back.
-const feedKeeps = 10 * time.Minute
-
-// Purge deletes at most limit rows of each kind that nobody asks for any more at this time, and reports whether
-// there may be more. Ended and run-out sessions stay for keep, so that their users can see why they ended.
-func (s *Store) Purge(ctx context.Context, at time.Time, keep time.Duration, limit int) (more bool, err error) {
-	const day = 24 * time.Hour
-	for _, p := range []struct {
-		table, key, column string
-		before             string // SQL, with $1
-		arg                int64
-	}{
-		{"sessions", "id", "idle_ends_at", "$1", millis(at.Add(-keep))},
-		{"revocations", "session_id", "revoked_at", s.engine.clock + " - $1", feedKeeps.Milliseconds()},
-		{"login_failures", "key", "next_at", "$1", millis(at.Add(-day))},
-		{"login_rates", "key", "whole_at", "$1", millis(at)},
-		{"known_addresses", "key", "logged_in_at", "$1", millis(at.Add(-90 * day))},
-	} {
-		query := fmt.Sprintf(`DELETE FROM %[1]s WHERE %[2]s IN (SELECT %[2]s FROM %[1]s WHERE %[3]s < %[4]s LIMIT $2) AND %[3]s < %[4]s`,
-			p.table, p.key, p.column, p.before)
-		n, err := s.delete(ctx, query, p.arg, limit)
-		if err != nil {
-			return false, s.fail("purge "+p.table, err)
-		}
-		more = more || n >= int64(limit)
-	}
-	return more, nil
-}
-
-func (s *Store) delete(ctx context.Context, query string, args ...any) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, writeWait)
-	defer cancel()
-	return changed(s.write.ExecContext(ctx, query, args...))
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -20,14 +21,13 @@ const sqliteReaders = 4
 func sqliteEngine() engine {
 	return engine{
 		name: "SQLite", dialect: goose.DialectSQLite3, versionTable: goose.DefaultTablename,
-		clock:    `CAST(unixepoch('now', 'subsec') * 1000 AS INTEGER)`,
-		writable: `SELECT true`, // who cannot write finds out when it does
-		version:  `SELECT sqlite_version()`,
-		size:     `SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()`,
-		backup:   `VACUUM INTO $1`,
-		migrate:  migrateSQLite,
-		rotate:   rotateInTransaction,
-		cut:      never, undone: never, impossible: never,
+		clock:          `CAST(unixepoch('now', 'subsec') * 1000 AS INTEGER)`,
+		writable:       `SELECT true`, // who cannot write finds out when it does
+		version:        `SELECT sqlite_version()`,
+		size:           `SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()`,
+		backup:         `VACUUM INTO $1`,
+		migrate:        migrateSQLite,
+		connectionLost: never, serializationFailure: never, invalidText: never,
 	}
 }
 
@@ -46,7 +46,7 @@ func SQLitePath(url string) (string, error) {
 	return abs, nil
 }
 
-func connectSQLite(ctx context.Context, url string, create bool) (*Store, error) {
+func connectSQLite(ctx context.Context, url string, create bool, migrations fs.FS) (*connection, error) {
 	path, err := SQLitePath(url)
 	if err != nil {
 		return nil, fmt.Errorf("database URL: %w", err)
@@ -57,10 +57,10 @@ func connectSQLite(ctx context.Context, url string, create bool) (*Store, error)
 	if err := createFile(path); err != nil {
 		return nil, fmt.Errorf("create database: %w", err)
 	}
-	if err := inspect(ctx, path); err != nil {
+	if err := inspect(ctx, path, migrations); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
-	return openSQLite(path)
+	return openSQLite(path, migrations)
 }
 
 // createFile makes sure that the file exists with a mode that keeps other accounts of the machine out:
@@ -69,15 +69,16 @@ func createFile(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // G304: the operator names the file
+	//nolint:gosec // G304: the operator names the file
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
 	return f.Close()
 }
 
-// openSQLite gives writers one connection: SQLite has one writer, and waiting in Go is fair where its lock is not.
-func openSQLite(path string) (*Store, error) {
+// openSQLite gives writers one connection: SQLite has one writer, and unlike its lock, waiting in Go is fair.
+func openSQLite(path string, migrations fs.FS) (*connection, error) {
 	write, err := sql.Open("sqlite", sqliteDSN(path, settings))
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
@@ -89,37 +90,45 @@ func openSQLite(path string) (*Store, error) {
 	write.SetMaxOpenConns(1)
 	read.SetMaxOpenConns(sqliteReaders)
 	read.SetMaxIdleConns(sqliteReaders)
-	return &Store{engine: sqliteEngine(), name: path, write: write, read: read}, nil
+	return &connection{
+		engine:     sqliteEngine(),
+		name:       path,
+		write:      write,
+		read:       read,
+		migrations: migrations,
+	}, nil
 }
 
-// settings of every connection of the pools. synchronous(FULL): an acknowledged change survives a power cut.
+// settings of every connection in the pools. synchronous(FULL): an acknowledged change survives a power cut.
 // temp_store(MEMORY): works on a read-only root file system.
 const settings = "_txlock=immediate" +
-	"&_pragma=busy_timeout(3000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" +
+	"&_pragma=busy_timeout(3000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
+	"&_pragma=foreign_keys(1)" +
 	"&_pragma=cache_size(-8000)&_pragma=mmap_size(268435456)&_pragma=temp_store(MEMORY)"
 
-// sqliteDSN carries the settings, because a pragma holds for one connection and the pool opens several. The path
-// is escaped, so that a "?" or "%" in a folder's name cannot add one.
+// sqliteDSN carries the settings, because a pragma holds for one connection and the pool opens several. The
+// path is escaped, so that a "?" or "%" in a folder's name cannot add one.
 func sqliteDSN(path, query string) string {
 	file := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: query}
 	return file.String()
 }
 
-func migrateSQLite(ctx context.Context, s *Store) error {
-	provider, err := s.provider(s.write)
+func migrateSQLite(ctx context.Context, c *connection) error {
+	provider, err := c.provider(c.write)
 	if err != nil {
 		return err
 	}
 	return retryMigration(ctx, func() error {
-		if err := s.mark(ctx); err != nil {
+		if err := c.mark(ctx); err != nil {
 			return fmt.Errorf("mark database: %w", err)
 		}
 		return up(ctx, provider)
 	})
 }
 
-// retryMigration tries again when a process that started at the same time was in the way: goose chooses what to apply
-// before it has the lock, and SQLite does not wait for another connection that turns on the journal.
+// retryMigration tries again after a conflict with a process that started at the same time. goose chooses
+// what to apply before it has the lock, and SQLite does not wait for another connection that turns on the
+// journal.
 func retryMigration(ctx context.Context, migrate func() error) error {
 	const attempts = 12
 	for attempt := 1; ; attempt++ {
@@ -139,28 +148,28 @@ func retryMigration(ctx context.Context, migrate func() error) error {
 const applicationID = 0x53485250
 
 // mark makes the file ours. It writes only once, not at every start.
-func (s *Store) mark(ctx context.Context) error {
+func (c *connection) mark(ctx context.Context) error {
 	var id int64
-	err := s.write.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&id)
+	err := c.write.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&id)
 	if err != nil || id == applicationID {
 		return err
 	}
-	_, err = s.write.ExecContext(ctx, fmt.Sprintf(`PRAGMA application_id = %d`, applicationID))
+	_, err = c.write.ExecContext(ctx, fmt.Sprintf(`PRAGMA application_id = %d`, applicationID))
 	return err
 }
 
-// inspect looks at the file without writing to it, to protect the database of another program, which a mistyped path
-// names, and that of a newer Sherpa: opening it for use would already change its journal mode.
-func inspect(ctx context.Context, path string) error {
+// inspect reads the file without writing to it. A mistyped path may name the database of another program, or
+// that of a newer Sherpa, and opening it for use would already change its journal mode.
+func inspect(ctx context.Context, path string, migrations fs.FS) error {
 	db, err := sql.Open("sqlite", sqliteDSN(path, "mode=ro&_pragma=busy_timeout(3000)"))
 	if err != nil {
 		return err
 	}
-	err = inspectOpen(ctx, db)
+	err = inspectOpen(ctx, db, migrations)
 	return errors.Join(err, db.Close())
 }
 
-func inspectOpen(ctx context.Context, db *sql.DB) error {
+func inspectOpen(ctx context.Context, db *sql.DB, migrations fs.FS) error {
 	var objects, id int64
 	err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master`).Scan(&objects)
 	if err == nil {
@@ -174,5 +183,5 @@ func inspectOpen(ctx context.Context, db *sql.DB) error {
 	case id != applicationID:
 		return errors.New("the file belongs to another program")
 	}
-	return refuseNewer(ctx, db, goose.DefaultTablename)
+	return refuseUnknown(ctx, db, goose.DefaultTablename, migrations)
 }

@@ -61,7 +61,8 @@ func TestOpenKeepsOthersOut(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "folder", "sherpa.db")
 	s := openAt(t, path)
 	addUser(t, s, "ada")
-	for file, want := range map[string]os.FileMode{filepath.Dir(path): 0o700, path: 0o600, path + "-wal": 0o600} {
+	for file, want := range map[string]os.FileMode{filepath.Dir(path): 0o700, path: 0o600,
+		path + "-wal": 0o600} {
 		info, err := os.Stat(file)
 		if err != nil {
 			t.Fatal(err)
@@ -75,10 +76,16 @@ func TestOpenKeepsOthersOut(t *testing.T) {
 func TestEveryConnectionHasTheSettings(t *testing.T) {
 	t.Parallel()
 	s := openTest(t)
-	for pragma, want := range map[string]string{"synchronous": "2", "foreign_keys": "1", "journal_mode": "wal", "busy_timeout": "3000"} {
+	for pragma, want := range map[string]string{"synchronous": "2", "foreign_keys": "1",
+		"journal_mode": "wal", "busy_timeout": "3000"} {
 		for name, db := range map[string]*sql.DB{"read": s.read, "write": s.write} {
 			var got string
-			if err := db.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); got != want || err != nil {
+			if err := db.QueryRowContext(
+				t.Context(), "PRAGMA "+pragma,
+			).Scan(
+				&got,
+			); got != want ||
+				err != nil {
 				t.Errorf("%s: %s = %q, want %q, %v", name, pragma, got, want, err)
 			}
 		}
@@ -87,7 +94,8 @@ func TestEveryConnectionHasTheSettings(t *testing.T) {
 
 func TestOpenTakesAnyPath(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"with blank.db", "50%.db", "a?mode=memory.db", "a#b.db", "é🏔.db", "a&_pragma=x.db"} {
+	for _, name := range []string{"with blank.db", "50%.db", "a?mode=memory.db", "a#b.db", "é🏔.db",
+		"a&_pragma=x.db"} {
 		path := filepath.Join(t.TempDir(), name)
 		s := openAt(t, path)
 		addUser(t, s, "ada")

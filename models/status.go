@@ -11,39 +11,38 @@ type Status struct {
 	Engine   string      `json:"engine"`
 	Version  string      `json:"version"` // of the engine
 	Database string      `json:"database"`
-	Schema   int64       `json:"schema"`       // the version that it has, 0 for none
-	Known    int64       `json:"schema_known"` // the version that this program brings
+	Schema   int64       `json:"schema"`       // the highest migration that it has, 0 for none
+	Known    int64       `json:"schema_known"` // the highest migration that this program has
+	Pending  []int64     `json:"pending"`      // the migrations that the next start applies
 	Bytes    int64       `json:"bytes"`        // on the disk, indexes included
 	Tables   []TableRows `json:"tables"`
 }
 
-// OpenUnchanged opens a database that must exist, and leaves its schema as it is. Only Status and Backup may be called.
-func OpenUnchanged(ctx context.Context, url string) (*Store, error) {
-	return connect(ctx, url, false)
-}
-
 // Status counts the rows, which may take seconds where there are millions.
-func (s *Store) Status(ctx context.Context) (Status, error) {
-	status := Status{Engine: s.engine.name, Database: s.name}
-	tx, err := s.snapshot(ctx)
+func (d *Database) Status(ctx context.Context) (Status, error) {
+	status := Status{Engine: d.engine.name, Database: d.name}
+	tx, err := d.snapshot(ctx)
 	if err != nil {
-		return Status{}, s.fail("status", err)
+		return Status{}, d.wrap("status", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // it has changed nothing
-	return status, s.fail("status", s.measure(ctx, tx, &status))
+	return status, d.wrap("status", d.measure(ctx, tx, &status))
 }
 
-func (s *Store) measure(ctx context.Context, tx *sql.Tx, status *Status) (err error) {
-	if status.Known, err = newestMigration(); err != nil {
+func (d *Database) measure(ctx context.Context, tx *sql.Tx, status *Status) (err error) {
+	known, err := knownMigrations(d.migrations)
+	if err != nil {
 		return err
 	}
-	if status.Schema, err = schemaVersion(ctx, tx, s.engine.versionTable); err != nil {
+	applied, err := appliedMigrations(ctx, tx, d.engine.versionTable)
+	if err != nil {
 		return err
 	}
+	status.Known, status.Schema, status.Pending = highest(known), highest(applied), missing(known, applied)
 	err = errors.Join(
-		tx.QueryRowContext(ctx, s.engine.version).Scan(&status.Version),
-		tx.QueryRowContext(ctx, s.engine.size).Scan(&status.Bytes))
-	if err != nil || status.Schema < status.Known {
+		tx.QueryRowContext(ctx, d.engine.version).Scan(&status.Version),
+		tx.QueryRowContext(ctx, d.engine.size).Scan(&status.Bytes))
+	if err != nil || len(status.Pending) > 0 {
 		return err // an older schema may lack tables
 	}
 	for _, t := range tables() {
@@ -54,4 +53,12 @@ func (s *Store) measure(ctx context.Context, tx *sql.Tx, status *Status) (err er
 		status.Tables = append(status.Tables, TableRows{t.name, n})
 	}
 	return nil
+}
+
+// highest returns the last of sorted versions, 0 for none.
+func highest(sorted []int64) int64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[len(sorted)-1]
 }

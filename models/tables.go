@@ -1,29 +1,52 @@
 package models
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
-// table is one of ours: its name and its columns, in the order in which rows can be inserted.
+// table is one of ours: its name, its columns, and how long its rows stay.
 type table struct {
-	name    string
-	columns string
+	name      string
+	columns   string
+	retention retention // none by default: the rows stay
 }
+
+// retention says when Purge deletes a row.
+type retention struct {
+	key    string // the column that names the row
+	column string // the time from which the row stays for keep
+	keep   time.Duration
+	shared bool // the time is by the clock of the database, not of a replica
+}
+
+const day = 24 * time.Hour
 
 // tables is every table, those first that others refer to. A test compares it with the schema.
 func tables() []table {
+	const session = "id, user_id, created_at, last_used_at, idle_ends_at, ends_at, address, user_agent, " +
+		"refresh_count, refresh_hash, ended_at, ended_reason"
 	return []table{
-		{"counters", "name, value"},
-		{"users", "id, username, password_hash, roles, created_at, password_changed_at, disabled_at"},
-		{"sessions", "id, user_id, created_at, last_used_at, idle_ends_at, ends_at, address, user_agent, refresh_count, refresh_hash, ended_at, ended_reason"},
-		{"revocations", "revoked_at, session_id"},
-		{"login_failures", "key, tries, next_at"},
-		{"login_rates", "key, whole_at"},
-		{"known_addresses", "key, logged_in_at"},
+		{name: "counters", columns: "name, value"},
+		{
+			name:    "users",
+			columns: "id, username, password_hash, roles, created_at, password_changed_at, disabled_at",
+		},
+		// Ended sessions stay for a while, so that their users can see why they ended.
+		{"sessions", session, retention{key: "id", column: "idle_ends_at", keep: 30 * day}},
+		// Much longer than any replica looks back.
+		{"revocations", "revoked_at, session_id",
+			retention{key: "session_id", column: "revoked_at", keep: 10 * time.Minute, shared: true}},
+		{"login_failures", "key, tries, next_at", retention{key: "key", column: "next_at", keep: day}},
+		{"login_rates", "key, whole_at", retention{key: "key", column: "whole_at"}},
+		{"known_addresses", "key, logged_in_at",
+			retention{key: "key", column: "logged_in_at", keep: 90 * day}},
 	}
 }
 
 func (t table) width() int { return strings.Count(t.columns, ",") + 1 }
 
-// quotedTables is for SQL: 'counters', 'users', …
+// quotedTables is a list for SQL: 'counters', 'users', …
 func quotedTables() string {
 	var names []string
 	for _, t := range tables() {

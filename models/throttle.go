@@ -6,14 +6,15 @@ import (
 	"time"
 )
 
-// The waits between failed logins: FreeTries cost nothing, the next ones a second, two, four, and so on to an hour.
+// The waits between failed logins: FreeTries have none, the next ones a second, two, four, and so on up to an
+// hour.
 const (
 	FreeTries = 5
 	maxWait   = time.Hour
 )
 
-// LoginAttempt says what a login counts against. The keys stand for a username, an address, and both together; they
-// should not tell what they stand for.
+// LoginAttempt names the counters of a login. The keys stand for a username, an address, and both together,
+// without revealing them.
 type LoginAttempt struct {
 	NameKey        string
 	NameAddressKey string
@@ -23,9 +24,9 @@ type LoginAttempt struct {
 	Burst          int           // requests that an address may make at once
 }
 
-// CountLogin counts a login before its password is looked at, so that tries at the same time cannot all slip through.
-// It returns how long to wait when the attempt is refused, and zero when it may go on. An address from which the
-// user logged in before has an account of its own: a stranger's failures do not count there.
+// CountLogin counts a login before its password is checked, so that simultaneous attempts cannot all slip
+// through. It returns how long to wait, zero when the attempt may go on. An address from which the user
+// logged in before has a count of its own: a stranger's failures do not count there.
 func (s *Store) CountLogin(ctx context.Context, a LoginAttempt) (wait time.Duration, err error) {
 	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if wait, err = s.countAddress(ctx, tx, a); err != nil || wait > 0 {
@@ -41,8 +42,8 @@ func (s *Store) CountLogin(ctx context.Context, a LoginAttempt) (wait time.Durat
 	return wait, err
 }
 
-// countAddress is the generic cell rate algorithm in one statement: whole_at is when the allowance is whole again,
-// and may lie at most Burst-1 intervals ahead.
+// countAddress is the generic cell rate algorithm in one statement: whole_at is when the allowance is
+// complete again, at most Burst-1 intervals ahead.
 func (s *Store) countAddress(ctx context.Context, tx *sql.Tx, a LoginAttempt) (time.Duration, error) {
 	const query = `INSERT INTO login_rates (key, whole_at) VALUES ($1, $2)
 		ON CONFLICT (key) DO UPDATE SET whole_at =
@@ -52,20 +53,26 @@ func (s *Store) countAddress(ctx context.Context, tx *sql.Tx, a LoginAttempt) (t
 	var wholeAt int64
 	err := tx.QueryRowContext(ctx, query, a.AddressKey, millis(a.At.Add(a.Interval)), millis(a.At),
 		a.Interval.Milliseconds(), millis(a.At.Add(slack))).Scan(&wholeAt)
-	return s.waitUnless(ctx, tx, err, a.At.Add(slack), `SELECT whole_at FROM login_rates WHERE key = $1`, a.AddressKey)
+	return s.waitUnless(
+		ctx, tx, err, a.At.Add(slack), `SELECT whole_at FROM login_rates WHERE key = $1`, a.AddressKey,
+	)
 }
 
-// failureKey tells whose failures count for this attempt.
+// failureKey returns the counter of failures for this attempt.
 func (s *Store) failureKey(ctx context.Context, tx *sql.Tx, a LoginAttempt) (string, error) {
 	var known bool
-	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM known_addresses WHERE key = $1)`, a.NameAddressKey).Scan(&known)
+	err := tx.QueryRowContext(
+		ctx, `SELECT EXISTS (SELECT 1 FROM known_addresses WHERE key = $1)`, a.NameAddressKey,
+	).Scan(
+		&known,
+	)
 	if known {
 		return a.NameAddressKey, nil
 	}
-	return a.NameKey, s.fail("look for known address", err)
+	return a.NameKey, s.wrap("look for known address", err)
 }
 
-// countTry refuses the try, without counting it, when the wait of the one before is not over.
+// countTry does not count an attempt that comes before the wait is over.
 func (s *Store) countTry(ctx context.Context, tx *sql.Tx, key string, at time.Time) (time.Duration, error) {
 	const query = `INSERT INTO login_failures (key, tries, next_at) VALUES ($1, 1, $2)
 		ON CONFLICT (key) DO UPDATE SET tries = login_failures.tries + 1, next_at = $2 + CASE
@@ -78,22 +85,28 @@ func (s *Store) countTry(ctx context.Context, tx *sql.Tx, key string, at time.Ti
 	return s.waitUnless(ctx, tx, err, at, `SELECT next_at FROM login_failures WHERE key = $1`, key)
 }
 
-// waitUnless returns zero when a counting statement has counted, and else the time from when to what the query reads.
-func (s *Store) waitUnless(ctx context.Context, tx *sql.Tx, counted error, when time.Time, query, key string) (time.Duration, error) {
+// waitUnless returns zero when a statement has counted, otherwise the time from when to what the query reads.
+func (s *Store) waitUnless(
+	ctx context.Context,
+	tx *sql.Tx,
+	counted error,
+	when time.Time,
+	query, key string,
+) (time.Duration, error) {
 	if counted == nil {
 		return 0, nil
 	}
 	if counted != sql.ErrNoRows { //nolint:errorlint // Row.Scan returns the value itself
-		return 0, s.fail("count login", counted)
+		return 0, s.wrap("count login", counted)
 	}
 	var until int64
 	if err := tx.QueryRowContext(ctx, query, key).Scan(&until); err != nil {
-		return 0, s.fail("read wait", err)
+		return 0, s.wrap("read wait", err)
 	}
 	return max(fromMillis(until).Sub(when), time.Millisecond), nil
 }
 
-// ResetFailures forgets the failures that a successful login answers, and remembers its address.
+// ResetFailures resets the count of failed logins after a success, and stores the address as known.
 func (s *Store) ResetFailures(ctx context.Context, a LoginAttempt) error {
 	return s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		key, err := s.failureKey(ctx, tx, a)
@@ -101,11 +114,11 @@ func (s *Store) ResetFailures(ctx context.Context, a LoginAttempt) error {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `DELETE FROM login_failures WHERE key = $1`, key); err != nil {
-			return s.fail("forgive login", err)
+			return s.wrap("reset failures", err)
 		}
 		const query = `INSERT INTO known_addresses (key, logged_in_at) VALUES ($1, $2)
 			ON CONFLICT (key) DO UPDATE SET logged_in_at = $2`
 		_, err = tx.ExecContext(ctx, query, a.NameAddressKey, millis(a.At))
-		return s.fail("remember address", err)
+		return s.wrap("store address", err)
 	})
 }

@@ -20,7 +20,7 @@ type User struct {
 	DisabledAt        time.Time // zero while the user may log in
 }
 
-// Disabled reports whether the user is barred from logging in and from using sessions.
+// Disabled reports whether the user may neither log in nor use sessions.
 func (u User) Disabled() bool { return !u.DisabledAt.IsZero() }
 
 const userColumns = `id, username, password_hash, roles, created_at, password_changed_at, disabled_at`
@@ -28,7 +28,7 @@ const userColumns = `id, username, password_hash, roles, created_at, password_ch
 // CreateUser stores u under a new id and returns it with that id; ErrUsernameTaken when the name is in use.
 func (s *Store) CreateUser(ctx context.Context, u User) (User, error) {
 	err := s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		id, err := s.nextUserID(ctx, tx)
+		id, err := s.nextID(ctx, tx, "users")
 		if err != nil {
 			return err
 		}
@@ -41,13 +41,13 @@ func (s *Store) CreateUser(ctx context.Context, u User) (User, error) {
 	return u, nil
 }
 
-// nextUserID counts in a table, because the id of a deleted user must not come back in somebody else's token.
-func (s *Store) nextUserID(ctx context.Context, tx *sql.Tx) (int64, error) {
-	const query = `INSERT INTO counters (name, value) VALUES ('users', 1)
+// nextID returns the next id of a counter. It counts in a table, because the id of a deleted row must not
+// come back: it could be in somebody else's token.
+func (s *Store) nextID(ctx context.Context, tx *sql.Tx, counter string) (id int64, err error) {
+	const query = `INSERT INTO counters (name, value) VALUES ($1, 1)
 		ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value`
-	var id int64
-	err := tx.QueryRowContext(ctx, query).Scan(&id)
-	return id, s.fail("number user", err)
+	err = tx.QueryRowContext(ctx, query, counter).Scan(&id)
+	return id, s.wrap("next id", err)
 }
 
 func (s *Store) insertUser(ctx context.Context, tx *sql.Tx, u User) error {
@@ -56,46 +56,45 @@ func (s *Store) insertUser(ctx context.Context, tx *sql.Tx, u User) error {
 	n, err := changed(tx.ExecContext(ctx, query, u.ID, u.Username, u.PasswordHash, joinRoles(u.Roles),
 		millis(u.CreatedAt), millis(u.PasswordChangedAt)))
 	if err != nil || n == 1 {
-		return s.fail("create user", err)
+		return s.wrap("create user", err)
 	}
 	return fmt.Errorf("create user: %w", ErrUsernameTaken)
 }
 
 // UserByName returns the user with this normalised name, or ErrNotFound.
 func (s *Store) UserByName(ctx context.Context, username string) (User, error) {
-	return s.user(ctx, `SELECT `+userColumns+` FROM users WHERE username = $1`, username)
+	return readOne(
+		ctx, s, "read user", scanUser, `SELECT `+userColumns+` FROM users WHERE username = $1`, username,
+	)
 }
 
 // UserByID returns the user with this id, or ErrNotFound.
 func (s *Store) UserByID(ctx context.Context, id int64) (User, error) {
-	return s.user(ctx, `SELECT `+userColumns+` FROM users WHERE id = $1`, id)
-}
-
-func (s *Store) user(ctx context.Context, query string, arg any) (user User, err error) {
-	err = s.reading(ctx, func(ctx context.Context) error {
-		user, err = scanUser(s.read.QueryRowContext(ctx, query, arg))
-		return err
-	})
-	return user, s.fail("read user", err)
+	return readOne(ctx, s, "read user", scanUser, `SELECT `+userColumns+` FROM users WHERE id = $1`, id)
 }
 
 // Users yields every user in the order of the names; an error ends the sequence.
 func (s *Store) Users(ctx context.Context) iter.Seq2[User, error] {
-	return stream(ctx, s, "list users", scanUser, `SELECT `+userColumns+` FROM users ORDER BY username`)
+	return stream(
+		ctx, s.connection, "list users", scanUser, `SELECT `+userColumns+` FROM users ORDER BY username`,
+	)
 }
 
 // Empty reports whether there is no user yet.
 func (s *Store) Empty(ctx context.Context) (bool, error) {
-	var some bool
-	err := s.reading(ctx, func(ctx context.Context) error {
-		return s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM users)`).Scan(&some)
-	})
-	return !some, s.fail("look for users", err)
+	some, err := readOne(ctx, s, "look for users", scanBool, `SELECT EXISTS (SELECT 1 FROM users)`)
+	return !some, err
 }
 
-// SetPassword replaces the password hash of the user and ends the user's sessions but the one with the id except (""
-// spares none). It returns the ids of the sessions it ended; ErrNotFound when there is no such user.
-func (s *Store) SetPassword(ctx context.Context, userID int64, hash, except string, at time.Time) (ended []string, err error) {
+// SetPassword replaces the password hash of the user and ends the user's sessions but the one with the id
+// except ("" spares none). It returns the ids of the sessions it ended; ErrNotFound when there is no such
+// user.
+func (s *Store) SetPassword(
+	ctx context.Context,
+	userID int64,
+	hash, except string,
+	at time.Time,
+) (ended []string, err error) {
 	const query = `UPDATE users SET password_hash = $1, password_changed_at = $2 WHERE id = $3`
 	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := s.execOne(ctx, tx, "set password", query, hash, millis(at), userID); err != nil {
@@ -107,21 +106,28 @@ func (s *Store) SetPassword(ctx context.Context, userID int64, hash, except stri
 	return ended, err
 }
 
-// RehashPassword replaces the hash by a stronger one of the same password. It changes nothing when the hash is
-// no longer old, so that a password set in between stays.
+// RehashPassword replaces the hash with a stronger one of the same password. It changes nothing when the hash
+// is no longer old: a password that was set meanwhile stays.
 func (s *Store) RehashPassword(ctx context.Context, userID int64, old, hash string) error {
 	const query = `UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3`
 	ctx, cancel := context.WithTimeout(ctx, writeWait)
 	defer cancel()
 	_, err := s.write.ExecContext(ctx, query, hash, userID, old)
-	return s.fail("rehash password", err)
+	return s.wrap("rehash password", err)
 }
 
+// DisableUser stops the user from logging in, and ends the user's sessions. It returns their ids. A second
+// call keeps the time of the first.
 func (s *Store) DisableUser(ctx context.Context, userID int64, at time.Time) (ended []string, err error) {
-	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error { ended, err = s.disable(ctx, tx, userID, at); return err })
+	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		ended, err = s.disable(ctx, tx, userID, at)
+		return err
+	})
 	return ended, err
 }
 
+// disable changes the user's row first: a login at the same time finds the user disabled, or has its session
+// ended.
 func (s *Store) disable(ctx context.Context, tx *sql.Tx, userID int64, at time.Time) ([]string, error) {
 	const query = `UPDATE users SET disabled_at = COALESCE(disabled_at, $1) WHERE id = $2`
 	if err := s.execOne(ctx, tx, "disable user", query, millis(at), userID); err != nil {
@@ -132,11 +138,10 @@ func (s *Store) disable(ctx context.Context, tx *sql.Tx, userID int64, at time.T
 
 // EnableUser lets the user log in again. Sessions that ended stay ended.
 func (s *Store) EnableUser(ctx context.Context, userID int64) error {
-	ctx, cancel := context.WithTimeout(ctx, writeWait)
-	defer cancel()
-	return s.execOne(ctx, s.write, "enable user", `UPDATE users SET disabled_at = NULL WHERE id = $1`, userID)
+	return s.changeOne(ctx, "enable user", `UPDATE users SET disabled_at = NULL WHERE id = $1`, userID)
 }
 
+// DeleteUser removes the user and the user's sessions. It returns the ids of those that it ended.
 func (s *Store) DeleteUser(ctx context.Context, userID int64, at time.Time) (ended []string, err error) {
 	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if ended, err = s.disable(ctx, tx, userID, at); err != nil {
@@ -159,11 +164,17 @@ func scanUser(row scanner) (User, error) {
 		return User{}, err
 	}
 	u.Roles = splitRoles(roles)
-	u.CreatedAt, u.PasswordChangedAt, u.DisabledAt = fromMillis(created), fromMillis(changed), fromNullMillis(disabled)
+	u.CreatedAt, u.PasswordChangedAt, u.DisabledAt = fromMillis(
+		created,
+	), fromMillis(
+		changed,
+	), fromNullMillis(
+		disabled,
+	)
 	return u, nil
 }
 
-// Roles are kept in one column, separated by blanks, which no role name contains.
+// Roles are in one column, separated by blanks, which no role name contains.
 func joinRoles(roles []string) string { return strings.Join(roles, " ") }
 
 func splitRoles(text string) []string { return strings.Fields(text) }

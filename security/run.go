@@ -11,7 +11,6 @@ const (
 	purgeInterval = time.Minute
 	purgeBatch    = 500
 	purgePause    = 20 * time.Millisecond // lets other writers in between
-	keepEnded     = 30 * 24 * time.Hour   // how long an ended session stays in the list of its user
 )
 
 // Run reads the revocation feed and deletes old rows until ctx ends. It returns when both have stopped.
@@ -67,7 +66,7 @@ func (s *Service) purgeRegularly(ctx context.Context) {
 // Purge deletes rows that nobody needs, in small batches, so that logins and refreshes go on meanwhile.
 func (s *Service) Purge(ctx context.Context) {
 	for {
-		more, err := s.Store.Purge(ctx, s.Now(), keepEnded, purgeBatch)
+		more, err := s.Store.Purge(ctx, s.Now(), purgeBatch)
 		if err != nil && !errors.Is(err, context.Canceled) {
 			s.Logger.WarnContext(ctx, "purge of old rows failed; the next try is in a minute", "error", err)
 		}
