@@ -56,11 +56,13 @@ func outage(t *testing.T, server *pgtest.Server, length time.Duration, begin, en
 	for i, p := range []*process{a, b} {
 		cached, other := want(t, 200)(p.login()), want(t, 200)(p.login())
 		o.replicas[i] = &outageReplica{process: p, cached: cached, other: other}
-		want(t, 200)(p.mountain(o.replicas[i].cached.Access))
 	}
 	clients := newCrowd(t, a, b)
 	clients.add(6, pooled)
 	clients.work(50)
+	for _, p := range o.replicas {
+		want(t, 200)(p.mountain(p.cached.Access))
+	}
 
 	before := time.Now()
 	begin()

@@ -183,7 +183,9 @@ func (w *wire) exchange(request *http.Request) (*http.Response, error) {
 func TestProxy(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
-	a, b := startReplica(t, server.URL()), startReplica(t, server.URL())
+	operator := pgtest.Connect(t, server.URL())
+	a := startReplica(t, server.URL()+"&application_name=a")
+	b := startReplica(t, server.URL()+"&application_name=b")
 	proxy := startProxy(t, a, b)
 	session := want(t, 200)(proxy.login())
 	served := func(t *testing.T, requests int) {
@@ -212,10 +214,16 @@ func TestProxy(t *testing.T) {
 	t.Run("a replica killed", func(t *testing.T) {
 		a.kill()
 		served(t, 40)
+		eventually(t, "the dead replica's connections are gone", func() bool {
+			return backends(t, operator, "application_name = 'a'") == 0
+		})
 		a.start()
 		proxy.await(t, "a", "UP")
 	})
 	t.Run("no database", func(t *testing.T) {
+		const polled = "state = 'idle' AND query LIKE '%FROM revocations%' AND application_name = "
+		await(t, operator, polled+"'a'") // a replica uses its cache only after it has read the feed
+		await(t, operator, polled+"'b'")
 		served(t, 4) // both replicas have the session in their caches
 		server.Stop(t)
 		proxy.await(t, "a", "DOWN")
