@@ -5,36 +5,35 @@ import (
 	"database/sql"
 	"errors"
 	"io/fs"
-	"strings"
 	"time"
+
+	"github.com/pressly/goose/v3"
 )
 
 // closeWait bounds how long Close waits for a server that hangs.
 const closeWait = 3 * time.Second
 
-const (
-	sqliteScheme    = "sqlite:"
-	postgresScheme  = "postgres://"
-	postgresScheme2 = "postgresql://"
-)
+// engine is what differs between the databases. All other SQL has one text for both.
+type engine struct {
+	name         string // for people
+	dialect      goose.Dialect
+	versionTable string
+	migrate      func(context.Context, *connection) error // brings the schema up to date
 
-// ErrNoDatabase says that there is no database of Sherpa's at a URL.
-var ErrNoDatabase = errors.New("there is no database")
+	snapshot sql.IsolationLevel // at which a transaction reads one state of the database
+	arrays   bool               // a statement takes arrays, so one statement can change many rows
 
-// CheckURL reports what is wrong with a database URL: "sqlite:PATH" or "postgres://USER@HOST:PORT/NAME". The
-// error never shows the URL, because that may hold a password.
-func CheckURL(url string) error {
-	if IsPostgres(url) {
-		_, err := parsePostgres(url)
-		return err
-	}
-	_, err := SQLitePath(url)
-	return err
-}
+	clock     string // SQL: milliseconds since 1970 UTC, by the clock that all replicas share
+	lockRows  string // SQL after a SELECT: nobody changes these rows until the transaction ends
+	unlimited string // SQL: removes the time limits of the transaction
+	writable  string // SQL: whether the database takes changes
+	version   string // SQL: the version of the engine
+	size      string // SQL: bytes on the disk
+	backup    string // SQL: writes a copy to the file $1; empty where the engine has a tool of its own
 
-// IsPostgres reports whether the URL names a PostgreSQL database.
-func IsPostgres(url string) bool {
-	return strings.HasPrefix(url, postgresScheme) || strings.HasPrefix(url, postgresScheme2)
+	connectionLost       func(error) bool
+	serializationFailure func(error) bool // another transaction made the database roll back this one
+	invalidText          func(error) bool // a parameter is text that no column can hold, so no row has it
 }
 
 // connection is an open database of either engine, whatever its schema.
@@ -44,15 +43,6 @@ type connection struct {
 	write      *sql.DB // a separate pool: reads, above all polls, never queue behind writes
 	read       *sql.DB
 	migrations fs.FS
-}
-
-// connect opens the database without changing it, except that create makes an empty file if there is none. It
-// refuses what is not a Sherpa database, and one whose schema this program does not know.
-func connect(ctx context.Context, url string, create bool, migrations fs.FS) (*connection, error) {
-	if IsPostgres(url) {
-		return connectPostgres(ctx, url, create, migrations)
-	}
-	return connectSQLite(ctx, url, create, migrations)
 }
 
 // Name returns where the database is: the absolute path of the file, or the URL without its password.
@@ -73,12 +63,3 @@ func (c *connection) Close() error {
 
 // Database is a database whose schema stays as it is: for status, backup and copy. Close it when done.
 type Database struct{ *connection }
-
-// OpenDatabase opens an existing database, or returns ErrNoDatabase.
-func OpenDatabase(ctx context.Context, url string) (*Database, error) {
-	c, err := connect(ctx, url, false, embeddedMigrations())
-	if err != nil {
-		return nil, err
-	}
-	return &Database{c}, nil
-}

@@ -6,6 +6,48 @@ import (
 	"time"
 )
 
+// EndedReason says why a session ended. The values are part of the wire contract.
+type EndedReason string
+
+// Why a session ended.
+const (
+	EndedByLogout         EndedReason = "logout"
+	EndedByUser           EndedReason = "ended_by_user"
+	EndedByOperator       EndedReason = "ended_by_operator"
+	EndedByPasswordChange EndedReason = "password_change"
+	EndedByDisable        EndedReason = "user_disabled"
+	EndedByReuse          EndedReason = "refresh_reuse"
+	EndedByIdle           EndedReason = "idle"
+	EndedByAge            EndedReason = "expired"
+)
+
+// endIn ends the live sessions that meet the condition, whose parameters begin with $3, and writes them to
+// the feed in the same transaction. The feed gets the sessions that the statement ended, because a session
+// may begin meanwhile.
+func (s *Store) endIn(
+	ctx context.Context,
+	tx *sql.Tx,
+	reason EndedReason,
+	at time.Time,
+	which string,
+	args ...any,
+) ([]string, error) {
+	query := `UPDATE sessions SET ended_at = $1, ended_reason = $2
+		WHERE ` + which + ` AND ended_at IS NULL RETURNING id`
+	ended, err := list(
+		ctx,
+		s.connection,
+		tx,
+		"end sessions",
+		scanID,
+		query,
+		append([]any{millis(at), string(reason)}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	return ended, s.revoke(ctx, tx, ended)
+}
+
 // revoke writes ended sessions to the revocation feed. It stamps them with the clock of the database: the
 // clocks of replicas may differ by more than a poll looks back.
 func (s *Store) revoke(ctx context.Context, tx *sql.Tx, sessionIDs []string) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 )
 
 // Open opens the database at url and brings its schema up to date. At "sqlite:PATH" it creates the database
@@ -33,4 +34,47 @@ func open(ctx context.Context, url string, create bool, migrations fs.FS) (*Stor
 	s.reads.db, s.writes.db = c.read, c.write
 	s.rotations = newBatcher(s.rotateBatch)
 	return s, nil
+}
+
+// OpenDatabase opens an existing database, or returns ErrNoDatabase.
+func OpenDatabase(ctx context.Context, url string) (*Database, error) {
+	c, err := connect(ctx, url, false, embeddedMigrations())
+	if err != nil {
+		return nil, err
+	}
+	return &Database{c}, nil
+}
+
+// connect opens the database without changing it, except that create makes an empty file if there is none. It
+// refuses what is not a Sherpa database, and one whose schema this program does not know.
+func connect(ctx context.Context, url string, create bool, migrations fs.FS) (*connection, error) {
+	if IsPostgres(url) {
+		return connectPostgres(ctx, url, create, migrations)
+	}
+	return connectSQLite(ctx, url, create, migrations)
+}
+
+const (
+	sqliteScheme    = "sqlite:"
+	postgresScheme  = "postgres://"
+	postgresScheme2 = "postgresql://"
+)
+
+// ErrNoDatabase says that there is no database of Sherpa's at a URL.
+var ErrNoDatabase = errors.New("there is no database")
+
+// CheckURL reports what is wrong with a database URL: "sqlite:PATH" or "postgres://USER@HOST:PORT/NAME". The
+// error never shows the URL, because that may hold a password.
+func CheckURL(url string) error {
+	if IsPostgres(url) {
+		_, err := parsePostgres(url)
+		return err
+	}
+	_, err := SQLitePath(url)
+	return err
+}
+
+// IsPostgres reports whether the URL names a PostgreSQL database.
+func IsPostgres(url string) bool {
+	return strings.HasPrefix(url, postgresScheme) || strings.HasPrefix(url, postgresScheme2)
 }
