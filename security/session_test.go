@@ -1,103 +1,192 @@
 package security
 
 import (
-	"strings"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"sherpa/models"
 )
 
-func FuzzRefreshToken(f *testing.F) {
-	ring, err := ParseKeyRing(goodKey)
-	if err != nil {
-		f.Fatal(err)
+// sessions are one that logs out, another of the same user, and one of somebody else.
+type sessions struct{ mine, second, other Login }
+
+func (b *bench) threeSessions() sessions {
+	b.t.Helper()
+	b.addUser("ada")
+	b.addUser("bob")
+	s := sessions{b.logIn("ada"), b.logIn("ada"), b.logIn("bob")}
+	for _, login := range []Login{s.mine, s.second, s.other} {
+		b.wantAlive(login)
 	}
-	good := ring.refreshToken("A2B3", 7)
-	for _, seed := range []string{good.String(), "", ".", "A2B3.", good.String() + "=", good.String() + "\n", strings.ToLower(good.String()), "A2B3.AAAA"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		token, ok := parseRefreshToken(text)
-		if !ok {
-			return
-		}
-		if token.String() != text {
-			t.Errorf("%q reads as %q", text, token)
-		}
-		if ring.made(token) && (token.count != good.count || token.sessionID != good.sessionID) {
-			t.Errorf("a guess passed: %q", text)
-		}
-	})
+	return s
 }
 
-func TestRefreshTokensOfOneRing(t *testing.T) {
-	t.Parallel()
-	ring, err := ParseKeyRing(goodKey + "," + goodKey + "x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, err := ParseKeyRing(goodKey + "y")
-	if err != nil {
-		t.Fatal(err)
-	}
-	token := ring.refreshToken("S", 1)
-	if !ring.made(token) || other.made(token) {
-		t.Error("made")
-	}
-	if ring.refreshToken("S", 2).String() == token.String() || ring.refreshToken("T", 1).String() == token.String() {
-		t.Error("two tokens are the same")
-	}
-	if same, ok := ring.remake("S", 1, hashRefresh(token.String())); !ok || same != token.String() {
-		t.Error("remake")
-	}
-	if _, ok := other.remake("S", 1, hashRefresh(token.String())); ok {
-		t.Error("another ring remade it")
+func (b *bench) wantLogouts(s sessions, mine, second bool) {
+	b.t.Helper()
+	for login, ended := range map[*Login]bool{&s.mine: mine, &s.second: second, &s.other: false} {
+		if ended {
+			b.wantEnded(*login, models.EndedByLogout)
+		} else {
+			b.wantAlive(*login)
+		}
 	}
 }
 
-func TestAddressPrefix(t *testing.T) {
+func TestLogoutScopes(t *testing.T) {
 	t.Parallel()
-	for address, want := range map[string]string{
-		"192.0.2.7": "192.0.2.7/32", "::ffff:192.0.2.7": "192.0.2.7/32", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64",
-		"fe80::1%eth0": "fe80::/64", "": "", "unix": "unix",
+	for scope, ends := range map[Scope]struct{ mine, second bool }{
+		ScopeLocal: {true, false}, ScopeOthers: {false, true}, ScopeAll: {true, true},
 	} {
-		if got := addressPrefix(address); got != want {
-			t.Errorf("%s: %s, want %s", address, got, want)
+		b := newBench(t)
+		s := b.threeSessions()
+		if err := b.LogOutByRefreshToken(t.Context(), s.mine.RefreshToken, scope); err != nil {
+			t.Errorf("%s: %v", scope, err)
+		}
+		b.wantLogouts(s, ends.mine, ends.second)
+	}
+}
+
+// TestLogoutFromAnEndedSession has no power over sessions that live, and must not claim that it ended them.
+func TestLogoutFromAnEndedSession(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	s := b.threeSessions()
+	logOut := func(scope Scope) error {
+		return b.LogOutByRefreshToken(t.Context(), s.mine.RefreshToken, scope)
+	}
+	for range 2 { // sent twice
+		if err := logOut(ScopeLocal); err != nil {
+			t.Error(err)
+		}
+	}
+	wantCode(t, logOut(ScopeAll), SessionEnded)
+	b.wantAlive(s.second)
+	if err := b.LogOutByRefreshToken(t.Context(), s.second.RefreshToken, ScopeLocal); err != nil {
+		t.Fatal(err)
+	}
+	if err := logOut(ScopeAll); err != nil { // nothing is left to end
+		t.Error(err)
+	}
+	b.wantAlive(s.other)
+}
+
+func TestLogoutByAnOldRefreshToken(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		scope  Scope
+		after  time.Duration
+		code   Code
+		reason models.EndedReason // of the session
+		second bool               // the other session ends too
+	}{
+		{"its own session", ScopeLocal, time.Minute, "", models.EndedByLogout, false},
+		{"all, in time", ScopeAll, 0, "", models.EndedByLogout, true},
+		{"all, too late", ScopeAll, time.Minute, SessionEnded, models.EndedByReuse, false},
+	} {
+		b := newBench(t)
+		s := b.threeSessions()
+		if _, err := b.Refresh(t.Context(), s.mine.RefreshToken); err != nil {
+			t.Fatal(err)
+		}
+		b.clock.add(tt.after)
+		err := b.LogOutByRefreshToken(t.Context(), s.mine.RefreshToken, tt.scope)
+		if (err != nil) != (tt.code != "") || err != nil && !HasCode(err, tt.code) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if err := b.Poll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.wantEnded(s.mine, tt.reason)
+		if tt.second {
+			b.wantEnded(s.second, models.EndedByLogout)
+		} else {
+			b.wantAlive(s.second)
 		}
 	}
 }
 
-// TestRevocationOvertakesALoad: a request that read the session just before it ended must not put it back
-// into memory.
-func TestRevocationOvertakesALoad(t *testing.T) {
+func TestEndOwnSession(t *testing.T) {
 	t.Parallel()
-	service, accounts := newService(t)
-	service.Settings.SessionIdle, service.Settings.SessionAge = time.Hour, time.Hour
-	keys, err := ParseKeyRing(goodKey)
-	if err != nil {
+	b := newBench(t)
+	s := b.threeSessions()
+	principal := *s.mine.Principal()
+	for _, id := range []string{s.other.Session.ID, "nobody's", ""} {
+		if err := b.EndOwnSession(t.Context(), principal, id); !errors.Is(err, models.ErrNotFound) {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+	if err := b.EndOwnSession(t.Context(), principal, s.second.Session.ID); err != nil {
 		t.Fatal(err)
 	}
-	service.Keys = keys
-	user, err := accounts.Create(t.Context(), "ada", "an analytical engine", nil)
-	if err != nil {
-		t.Fatal(err)
+	b.wantEnded(s.second, models.EndedByUser)
+	b.wantAlive(s.mine)
+	b.wantAlive(s.other)
+}
+
+func TestOperatorEndsASession(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	s := b.threeSessions()
+	for i, want := range []bool{true, false} {
+		if ended, err := b.EndSession(t.Context(), s.mine.Session.ID); ended != want || err != nil {
+			t.Errorf("call %d: %v, %v", i, ended, err)
+		}
 	}
-	if err := service.Poll(t.Context()); err != nil {
-		t.Fatal(err)
+	b.wantEnded(s.mine, models.EndedByOperator)
+	if _, err := b.EndSession(t.Context(), "nobody's"); !errors.Is(err, models.ErrNotFound) {
+		t.Error(err)
 	}
-	for round := range 50 {
-		login, err := service.StartSession(t.Context(), user, Client{})
+	var live []string
+	for session, err := range b.LiveSessions(t.Context(), 0) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		live = append(live, session.Username)
+	}
+	if len(live) != 2 {
+		t.Errorf("%v live", live)
+	}
+}
+
+func TestSessionsTellWhyTheyEnded(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	s := b.threeSessions()
+	if err := b.EndOwnSession(t.Context(), *s.mine.Principal(), s.second.Session.ID); err != nil {
+		t.Fatal(err)
+	}
+	b.clock.add(2 * time.Hour)
+	all, err := b.Sessions(t.Context(), *s.mine.Principal())
+	if err != nil || len(all) != 2 {
+		t.Fatal(all, err)
+	}
+	got := map[string]models.EndedReason{}
+	for _, session := range all {
+		got[session.ID] = session.EndedReason
+	}
+	if got[s.mine.Session.ID] != models.EndedByIdle || got[s.second.Session.ID] != models.EndedByUser {
+		t.Errorf("%v", got)
+	}
+}
+
+// TestRevocationOvertakesALoad: a request that read the session just before its end must not put it back into the cache.
+func TestRevocationOvertakesALoad(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.addUser("ada")
+	for round := range 50 {
+		login := b.logIn("ada")
 		var ended atomic.Bool
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
 				for range 50 {
 					gone := ended.Load()
-					_, err := service.session(t.Context(), login.Session.ID, service.Now())
+					_, err := b.liveSession(t.Context(), login.Session.ID, b.Now())
 					if gone && err == nil {
 						t.Errorf("round %d: a session passed after it had ended", round)
 						return
@@ -106,29 +195,39 @@ func TestRevocationOvertakesALoad(t *testing.T) {
 			})
 		}
 		wg.Go(func() {
-			if err := service.Logout(t.Context(), Principal{UserID: user.ID, SessionID: login.Session.ID}, ScopeLocal); err != nil {
+			if err := b.endByScope(t.Context(), login.User.ID, login.Session.ID, ScopeLocal); err != nil {
 				t.Error(err)
 			}
 			ended.Store(true)
 		})
 		wg.Wait()
-		if _, err := service.session(t.Context(), login.Session.ID, service.Now()); !HasCode(err, SessionEnded) {
+		if _, err := b.liveSession(t.Context(), login.Session.ID, b.Now()); !HasCode(err, SessionEnded) {
 			t.Fatalf("round %d: %v", round, err)
 		}
 	}
 }
 
-func TestExplain(t *testing.T) {
+func TestCacheSavesTheDatabase(t *testing.T) {
 	t.Parallel()
-	keys, err := ParseKeyRing(goodKey)
+	b := newBench(t)
+	b.addUser("ada")
+	login := b.logIn("ada")
+	before := b.CacheStats()
+	for range 10 {
+		b.wantAlive(login)
+	}
+	after := b.CacheStats()
+	if after.Loads != before.Loads+1 || after.Hits != before.Hits+9 || after.Sessions != 1 {
+		t.Errorf("before %+v, after %+v", before, after)
+	}
+	b.clock.add(59 * time.Minute)
+	if err := b.Poll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	next, err := b.Refresh(t.Context(), login.RefreshToken)
 	if err != nil {
 		t.Fatal(err)
 	}
-	settings := Settings{Issuer: "sherpa", Audience: "sherpa"}
-	for name, text := range map[string]string{"rubbish": "x", "no token": "", "a header": "Bearer x.y.z"} {
-		checks := Explain(t.Context(), keys, settings, nil, time.Now(), text)
-		if len(checks) != 1 || checks[0].OK || checks[0].Name != "shape" {
-			t.Errorf("%s: %+v", name, checks)
-		}
-	}
+	b.clock.add(2 * time.Minute) // the cached end of the session is over, the real one is not
+	b.wantAlive(next)
 }

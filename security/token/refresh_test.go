@@ -1,0 +1,59 @@
+package token
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func FuzzRefreshToken(f *testing.F) {
+	ring, err := ParseKeyRing(goodKey)
+	if err != nil {
+		f.Fatal(err)
+	}
+	good := ring.NewRefresh("A2B3", 7)
+	for _, seed := range []string{good.String(), "", ".", "A2B3.", good.String() + "=", good.String() + "\n", strings.ToLower(good.String()), "A2B3.AAAA"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		token, ok := parseRefresh(text)
+		if !ok {
+			return
+		}
+		if token.String() != text {
+			t.Errorf("%q reads as %q", text, token)
+		}
+		_, err := ring.ParseRefresh(text)
+		if err == nil && (token.Count != good.Count || token.SessionID != good.SessionID) {
+			t.Errorf("a guess passed: %q", text)
+		}
+	})
+}
+
+func TestRefreshTokensOfOneRing(t *testing.T) {
+	t.Parallel()
+	ring, err := ParseKeyRing(goodKey + "," + goodKey + "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := ParseKeyRing(goodKey + "y")
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := ring.NewRefresh("S", 1)
+	if parsed, err := ring.ParseRefresh(token.String()); err != nil || parsed.String() != token.String() {
+		t.Errorf("%v, %v", parsed, err)
+	}
+	if _, err := other.ParseRefresh(token.String()); !errors.Is(err, ErrNotRefresh) {
+		t.Errorf("another ring: %v", err)
+	}
+	if ring.NewRefresh("S", 2).String() == token.String() || ring.NewRefresh("T", 1).String() == token.String() {
+		t.Error("two tokens are the same")
+	}
+	if same, ok := ring.FindRefresh("S", 1, HashRefresh(token.String())); !ok || same != token.String() {
+		t.Error("the ring does not find its token")
+	}
+	if _, ok := other.FindRefresh("S", 1, HashRefresh(token.String())); ok {
+		t.Error("another ring found it")
+	}
+}

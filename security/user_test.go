@@ -1,0 +1,251 @@
+package security
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sherpa/models"
+	"sherpa/security/password"
+)
+
+func TestCreateUserRejects(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.addUser("ada")
+	tests := []struct {
+		name, username, password string
+		roles                    []string
+		wrong                    string
+	}{
+		{"taken", "ada", goodPassword, nil, "taken"},
+		{"taken in another spelling", "ADA", goodPassword, nil, "taken"},
+		{"bad name", "a b", goodPassword, nil, "blanks"},
+		{"weak password", "bob", "short", nil, "at least 15"},
+		{"the service's words", "bob", "sherpa-everest-1", nil, "service's name"},
+		{"bad role", "bob", goodPassword, []string{"Role With Blanks"}, "role"},
+		{"too many roles", "bob", goodPassword, strings.Split(strings.Repeat("r,", 16)+"r", ","), "at most 16"},
+	}
+	for _, tt := range tests {
+		_, err := b.CreateUser(t.Context(), tt.username, tt.password, tt.roles)
+		if err == nil || !strings.Contains(err.Error(), tt.wrong) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
+func TestPasswordIsNormalisedOnBothSides(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	if _, err := b.CreateUser(t.Context(), "rene", "rene\u0301 and the mountain", nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Authenticate(t.Context(), "RENE", "ren\u00e9 and the mountain"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFindUser(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ada := b.addUser("ada", "guide")
+	if got, err := b.FindUser(t.Context(), "ADA"); err != nil || got.ID != ada.ID {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, name := range []string{"bob", "a b", ""} {
+		if _, err := b.FindUser(t.Context(), name); !errors.Is(err, models.ErrNotFound) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	var names []string
+	b.addUser("abe")
+	for user, err := range b.Users(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, user.Username)
+	}
+	if diff := cmp.Diff([]string{"abe", "ada"}, names); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestActionsOnAUserEndTheSessions at once on the service that does them: nobody polls here.
+func TestActionsOnAUserEndTheSessions(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		act    func(b *bench, id int64) error
+		reason models.EndedReason
+	}{
+		{"disable", func(b *bench, id int64) error { return b.DisableUser(b.t.Context(), id) }, models.EndedByDisable},
+		{"delete", func(b *bench, id int64) error { return b.DeleteUser(b.t.Context(), id) }, ""},
+		{"set password", func(b *bench, id int64) error {
+			return b.SetPassword(b.t.Context(), id, nextPassword)
+		}, models.EndedByPasswordChange},
+		{"end sessions", func(b *bench, id int64) error {
+			n, err := b.EndUserSessions(b.t.Context(), id)
+			if n != 2 {
+				b.t.Errorf("ended %d sessions, want 2", n)
+			}
+			return err
+		}, models.EndedByOperator},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			ada, bob := b.addUser("ada"), b.addUser("bob")
+			first, second, other := b.logIn("ada"), b.logIn("ada"), b.logIn("bob")
+			for _, login := range []Login{first, second, other} {
+				b.wantAlive(login) // and cached from now on
+			}
+			if err := tt.act(b, ada.ID); err != nil {
+				t.Fatal(err)
+			}
+			b.wantEnded(first, tt.reason)
+			b.wantEnded(second, tt.reason)
+			b.wantAlive(other)
+			if tt.name != "end sessions" { // which nobody needs to exist
+				if err := tt.act(b, bob.ID+99); !errors.Is(err, models.ErrNotFound) {
+					t.Errorf("nobody: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestEnableUser(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ada := b.addUser("ada")
+	before := b.logIn("ada")
+	if err := b.DisableUser(t.Context(), ada.ID); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.LogIn(t.Context(), Credentials{"ada", goodPassword}, b.client())
+	wantCode(t, err, InvalidCredentials)
+	if err := b.EnableUser(t.Context(), ada.ID); err != nil {
+		t.Fatal(err)
+	}
+	b.wantAlive(b.logIn("ada"))
+	b.wantEnded(before, models.EndedByDisable)
+	if err := b.EnableUser(t.Context(), ada.ID+1); !errors.Is(err, models.ErrNotFound) {
+		t.Error(err)
+	}
+}
+
+func TestChangePassword(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.addUser("ada")
+	mine, other := b.logIn("ada"), b.logIn("ada")
+	b.wantAlive(other)
+	change := func(current, next string) error {
+		return b.ChangePassword(t.Context(), *mine.Principal(), b.client(), current, next)
+	}
+	wantCode(t, change("wrong", nextPassword), WrongPassword)
+	for name, next := range map[string]string{"weak": "short", "the same": goodPassword} {
+		var rejected *password.RejectedError
+		if err := change(goodPassword, next); !errors.As(err, &rejected) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	b.wantAlive(other)
+	if err := change(goodPassword, nextPassword); err != nil {
+		t.Fatal(err)
+	}
+	b.wantAlive(mine)
+	b.wantEnded(other, models.EndedByPasswordChange)
+	if _, err := b.Authenticate(t.Context(), "ada", nextPassword); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFirstRun(t *testing.T) {
+	t.Parallel()
+	t.Run("demo", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t)
+		first, created, err := b.FirstRun(t.Context(), true)
+		if diff := cmp.Diff(FirstUser{"sherpa", "everest"}, first); diff != "" || !created || err != nil {
+			t.Fatal(diff, created, err)
+		}
+		if _, err := b.Authenticate(t.Context(), "sherpa", "everest"); err != nil {
+			t.Error(err)
+		}
+		if _, created, err := b.FirstRun(t.Context(), true); created || err != nil {
+			t.Error("a second start changed something", err)
+		}
+		if _, _, err := b.FirstRun(t.Context(), false); !errors.Is(err, ErrDemoUser) {
+			t.Errorf("a start outside demo mode: %v", err)
+		}
+	})
+	for name, makeSafe := range map[string]func(*bench, int64) error{
+		"disabled":     func(b *bench, id int64) error { return b.DisableUser(b.t.Context(), id) },
+		"deleted":      func(b *bench, id int64) error { return b.DeleteUser(b.t.Context(), id) },
+		"new password": func(b *bench, id int64) error { return b.SetPassword(b.t.Context(), id, nextPassword) },
+	} {
+		t.Run("demo user made safe: "+name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.addUser("ada")
+			user, err := b.storeUser(t.Context(), DemoUsername, DemoPassword, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := b.FirstRun(t.Context(), false); !errors.Is(err, ErrDemoUser) {
+				t.Errorf("before: %v", err)
+			}
+			if err := makeSafe(b, user.ID); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := b.FirstRun(t.Context(), false); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Run("administrator", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t)
+		first, created, err := b.FirstRun(t.Context(), false)
+		if err != nil || !created || len(first.Password) < 26 {
+			t.Fatal(first.Username, created, err)
+		}
+		user, err := b.Authenticate(t.Context(), "admin", first.Password)
+		if diff := cmp.Diff([]string{"admin"}, user.Roles); diff != "" || err != nil {
+			t.Error(diff, err)
+		}
+		if err := b.Policy.Check("admin", first.Password); err != nil {
+			t.Errorf("the generated password breaks the policy: %v", err)
+		}
+	})
+	t.Run("several processes", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t)
+		made := make(chan bool, 8)
+		var wg sync.WaitGroup
+		for range cap(made) {
+			wg.Go(func() {
+				_, created, err := b.FirstRun(t.Context(), false)
+				if err != nil {
+					t.Error(err)
+				}
+				made <- created
+			})
+		}
+		wg.Wait()
+		close(made)
+		n := 0
+		for created := range made {
+			if created {
+				n++
+			}
+		}
+		if n != 1 {
+			t.Errorf("%d administrators were announced", n)
+		}
+	})
+}
