@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -214,5 +215,60 @@ func TestEveryCodeOfSecurityHasWords(t *testing.T) {
 		if p := s.do("GET", "/x", "").problem(t); p.Code != code || strings.ContainsAny(p.Detail, "{}") {
 			t.Errorf("%s: %+v", code, p)
 		}
+	}
+}
+
+// own is what a user has: the store functions of a fork, which know the owner.
+type own struct{ deleted chan [2]int64 }
+
+func (own) Get(c *gin.Context) error {
+	if c.Param("id") != "" {
+		return handlers.ReadOwn(c, func(_ context.Context, userID, id int64) (string, error) {
+			if id != 7 {
+				return "", models.ErrNotFound
+			}
+			return fmt.Sprint("7 of ", userID), nil
+		}, strings.ToUpper)
+	}
+	list := func(_ context.Context, userID int64, page models.Page[int64]) ([]int64, error) {
+		return []int64{userID, int64(page.Limit)}, nil
+	}
+	return handlers.ListOwn(c, list, func(n int64) int64 { return n }, name)
+}
+
+func (o own) Delete(c *gin.Context) error {
+	return handlers.DeleteOwn(c, func(_ context.Context, userID, id int64) error {
+		o.deleted <- [2]int64{userID, id}
+		return nil
+	})
+}
+
+func TestOwnRowsGetTheirOwner(t *testing.T) {
+	t.Parallel()
+	o := own{make(chan [2]int64, 1)}
+	s := newServerWith(t, []handlers.TestRoute{
+		{Path: "/own", Resource: own{}}, {Path: "/own/:id", Resource: o},
+	})
+	mine := "Authorization: Bearer " + s.open().AccessToken
+	for _, tt := range []struct {
+		method, path string
+		status       int
+		body         string
+	}{
+		{"GET", "/own?limit=5", 200, fmt.Sprintf(`{"items":["peak %d","peak 5"]}`, s.user.ID)},
+		{"GET", "/own?limit=0", 400, ""},
+		{"GET", "/own/7", 200, fmt.Sprintf(`"7 OF %d"`, s.user.ID)},
+		{"GET", "/own/8", 404, ""},
+		{"GET", "/own/x", 404, ""},
+		{"DELETE", "/own/x", 404, ""},
+		{"DELETE", "/own/9", 204, ""},
+	} {
+		a := s.do(tt.method, tt.path, "", mine)
+		if a.status != tt.status || tt.body != "" && a.body != tt.body {
+			t.Errorf("%s %s: %d %s", tt.method, tt.path, a.status, a.body)
+		}
+	}
+	if got := <-o.deleted; got != [2]int64{s.user.ID, 9} {
+		t.Errorf("deleted %v", got)
 	}
 }

@@ -7,7 +7,8 @@ import (
 )
 
 func FuzzParseAuthorization(f *testing.F) {
-	for _, seed := range []string{"", " ", "Bearer x", "jwt x", "Bearer", "Bearer ", "bearer  x", "Basic abc", "Bearer a b", "Bearer a,b", "x", "\t", "Ünicode x"} {
+	for _, seed := range []string{"", " ", "Bearer x", "jwt x", "Bearer", "Bearer ", "bearer  x", "Basic abc",
+		"Bearer a b", "Bearer a,b", "x", "\t", "Ünicode x"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
@@ -21,7 +22,8 @@ func FuzzParseAuthorization(f *testing.F) {
 		if scheme != SchemeBearer && scheme != SchemeJWT {
 			t.Errorf("scheme %q", scheme)
 		}
-		if token == "" || strings.ContainsAny(token, " \t,") || !strings.HasSuffix(strings.TrimRight(value, " \t"), token) {
+		if token == "" || strings.ContainsAny(token, " \t,") ||
+			!strings.HasSuffix(strings.TrimRight(value, " \t"), token) {
 			t.Errorf("token %q in %q", token, value)
 		}
 	})
@@ -43,9 +45,10 @@ func TestParseAuthorization(t *testing.T) {
 		"two":            {[]string{"Bearer x", "Bearer x"}, "", "", InvalidAuthorization, ""},
 		"scheme alone":   {[]string{"Bearer "}, SchemeBearer, "", TokenMissing, "no token after the scheme"},
 		"other scheme":   {[]string{"Token x"}, "Token", "", TokenMissing, "`Token`"},
-		"a token alone":  {[]string{"eyJhbGciOiJIUzI1NiJ9.e30.x"}, "", "", TokenMissing, "missing or unknown"},
-		"two words":      {[]string{"Bearer a b"}, SchemeBearer, "", TokenInvalid, "more than one word"},
-		"a list":         {[]string{"Bearer a,b"}, SchemeBearer, "", TokenInvalid, "more than one word"},
+		"a token alone": {[]string{"eyJhbGciOiJIUzI1NiJ9.e30.x"}, "", "", TokenMissing,
+			"missing or unknown"},
+		"two words": {[]string{"Bearer a b"}, SchemeBearer, "", TokenInvalid, "more than one word"},
+		"a list":    {[]string{"Bearer a,b"}, SchemeBearer, "", TokenInvalid, "more than one word"},
 	} {
 		scheme, access, err := ParseAuthorization(tt.values)
 		var known *Error
@@ -53,7 +56,8 @@ func TestParseAuthorization(t *testing.T) {
 		switch {
 		case tt.code == "" && (err != nil || scheme != tt.scheme || access != tt.token):
 			t.Errorf("%s: %q %q %v", name, scheme, access, err)
-		case tt.code != "" && (known == nil || known.Code != tt.code || !strings.Contains(known.Fact, tt.fact) || access != ""):
+		case tt.code != "" && (known == nil || known.Code != tt.code || !strings.Contains(known.Fact,
+			tt.fact) || access != ""):
 			t.Errorf("%s: %q %v", name, access, err)
 		}
 	}

@@ -41,15 +41,18 @@ func TestExplain(t *testing.T) {
 		change func(*Explanation)
 		fails  []string
 	}{
-		"rubbish":         {"x", same, []string{"shape"}},
-		"no token":        {"", same, []string{"shape"}},
-		"a header":        {"Bearer " + access, same, nil},
-		"expired":         {access, func(e *Explanation) { e.Now = e.Now.Add(time.Hour) }, []string{"session", "valid until"}},
-		"clock behind":    {access, func(e *Explanation) { e.Now = e.Now.Add(-time.Hour) }, []string{"issued", "valid from"}},
-		"no database":     {access, func(e *Explanation) { e.Store = nil }, []string{"session"}},
-		"other audience":  {access, func(e *Explanation) { e.Settings.Audience = "x" }, []string{"audience"}},
-		"other issuer":    {access, func(e *Explanation) { e.Settings.Issuer = "x" }, []string{"issuer"}},
-		"other signature": {access[:strings.LastIndex(access, ".")+1] + strings.Repeat("A", 43), same, []string{"signature"}},
+		"rubbish":  {"x", same, []string{"shape"}},
+		"no token": {"", same, []string{"shape"}},
+		"a header": {"Bearer " + access, same, nil},
+		"expired": {access, func(e *Explanation) { e.Now = e.Now.Add(time.Hour) }, []string{"session",
+			"valid until"}},
+		"clock behind": {access, func(e *Explanation) { e.Now = e.Now.Add(-time.Hour) }, []string{"issued",
+			"valid from"}},
+		"no database":    {access, func(e *Explanation) { e.Store = nil }, []string{"session"}},
+		"other audience": {access, func(e *Explanation) { e.Settings.Audience = "x" }, []string{"audience"}},
+		"other issuer":   {access, func(e *Explanation) { e.Settings.Issuer = "x" }, []string{"issuer"}},
+		"other signature": {access[:strings.LastIndex(access, ".")+1] + strings.Repeat("A", 43), same,
+			[]string{"signature"}},
 	} {
 		var fails []string
 		for check, ok := range explain(tt.text, tt.change) {

@@ -54,7 +54,8 @@ func TestGateLogsIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if tokens.ExpiresIn != 5*time.Minute || tokens.RefreshExpiresIn != time.Hour || tokens.RefreshToken == "" {
+	if tokens.ExpiresIn != 5*time.Minute || tokens.RefreshExpiresIn != time.Hour ||
+		tokens.RefreshToken == "" {
 		t.Errorf("%+v", tokens)
 	}
 	if principal, ok := PrincipalOf(c); !ok || principal.Username != "ada" {
@@ -174,7 +175,8 @@ func TestTokenIsVerifiedOnce(t *testing.T) {
 func TestGuardWithoutAnIdentity(t *testing.T) {
 	t.Parallel()
 	gate := newBench(t).gate()
-	for name, identity := range map[string]any{"nil": nil, "typed nil": (*Principal)(nil), "other type": "ada"} {
+	for name, identity := range map[string]any{"nil": nil, "typed nil": (*Principal)(nil),
+		"other type": "ada"} {
 		gate.jwt.IdentityHandler = func(*gin.Context) any { return identity }
 		c, _ := request()
 		if err := gate.Guard(c); err == nil {
@@ -196,7 +198,8 @@ func TestGateRefreshesAndLogsOut(t *testing.T) {
 	c, _ = request()
 	_, err = gate.Refresh(c, "rubbish")
 	wantCode(t, err, RefreshInvalid)
-	for _, scope := range []Scope{ScopeOthers, ScopeLocal, ScopeLocal, ScopeAll} { // the last two: it has ended already
+	for _, scope := range []Scope{ScopeOthers, ScopeLocal, ScopeLocal,
+		ScopeAll} { // the last two: it has ended already
 		c, _ = request("Bearer " + next.AccessToken)
 		if err := gate.LogOut(c, scope); err != nil {
 			t.Errorf("%s: %v", scope, err)
@@ -230,7 +233,8 @@ func TestRequireRole(t *testing.T) {
 		principal *Principal
 		allowed   bool
 	}{
-		"has it": {&Principal{Roles: []string{"admin", "guide"}}, true}, "has another": {&Principal{Roles: []string{"admin"}}, false},
+		"has it": {&Principal{Roles: []string{"admin", "guide"}},
+			true}, "has another": {&Principal{Roles: []string{"admin"}}, false},
 		"none": {&Principal{}, false}, "nobody": {nil, false},
 	} {
 		c, _ := request()

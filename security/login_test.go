@@ -26,7 +26,8 @@ func TestLogInStartsASession(t *testing.T) {
 		t.Fatal(all, err)
 	}
 	s := all[0]
-	if s.UserID != ada.ID || s.Address != "192.0.2.7" || len(s.UserAgent) > maxUserAgent || s.EndedReason != "" {
+	if s.UserID != ada.ID || s.Address != "192.0.2.7" || len(s.UserAgent) > maxUserAgent ||
+		s.EndedReason != "" {
 		t.Errorf("%+v", s)
 	}
 	if login.RefreshExpiresIn() != time.Hour || s.RefreshHash != token.HashRefresh(login.RefreshToken) {
@@ -37,7 +38,10 @@ func TestLogInStartsASession(t *testing.T) {
 
 func TestRefreshTokenLivesNoLongerThanItsSession(t *testing.T) {
 	t.Parallel()
-	l := Login{At: noon, Session: models.Session{IdleEndsAt: noon.Add(time.Hour), EndsAt: noon.Add(time.Minute)}}
+	l := Login{
+		At:      noon,
+		Session: models.Session{IdleEndsAt: noon.Add(time.Hour), EndsAt: noon.Add(time.Minute)},
+	}
 	if got := l.RefreshExpiresIn(); got != time.Minute {
 		t.Error(got)
 	}

@@ -65,12 +65,16 @@ func newBench(t *testing.T) *bench {
 	c := &clock{now: time.Now().Truncate(time.Second)}
 	b := &bench{t: t, clock: c, url: url}
 	b.Service, err = NewService(Parts{
-		Store: store, Hasher: password.NewHasher(cheap(), 2), Policy: password.Policy{MinLength: 15}, Keys: keys,
+		Store:  store,
+		Hasher: password.NewHasher(cheap(), 2),
+		Policy: password.Policy{MinLength: 15},
+		Keys:   keys,
 		Settings: Settings{
 			Issuer: "sherpa", Audience: "sherpa", AccessTTL: 5 * time.Minute,
 			SessionIdle: time.Hour, SessionAge: 3 * time.Hour, CacheSize: 100,
 		},
-		Logger: slog.New(slog.DiscardHandler), Now: c.Now,
+		Logger: slog.New(slog.DiscardHandler),
+		Now:    c.Now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +110,11 @@ func (b *bench) logIn(name string) Login {
 func (b *bench) claims(login Login) *token.Claims {
 	now := b.clock.Now().Unix()
 	return &token.Claims{
-		Identity: login.User.ID, SessionID: login.Session.ID, IssuedAt: now, NotBefore: now, ExpiresAt: now + 300,
+		Identity:  login.User.ID,
+		SessionID: login.Session.ID,
+		IssuedAt:  now,
+		NotBefore: now,
+		ExpiresAt: now + 300,
 	}
 }
 

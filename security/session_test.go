@@ -173,7 +173,8 @@ func TestSessionsTellWhyTheyEnded(t *testing.T) {
 	}
 }
 
-// TestRevocationOvertakesALoad: a request that read the session just before its end must not put it back into the cache.
+// TestRevocationOvertakesALoad: a request that read the session just before its end must not put it back into
+// the cache.
 func TestRevocationOvertakesALoad(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -27,7 +27,8 @@ func TestCreateUserRejects(t *testing.T) {
 		{"weak password", "bob", "short", nil, "at least 15"},
 		{"the service's words", "bob", "sherpa-everest-1", nil, "service's name"},
 		{"bad role", "bob", goodPassword, []string{"Role With Blanks"}, "role"},
-		{"too many roles", "bob", goodPassword, strings.Split(strings.Repeat("r,", 16)+"r", ","), "at most 16"},
+		{"too many roles", "bob", goodPassword, strings.Split(strings.Repeat("r,", 16)+"r", ","),
+			"at most 16"},
 	}
 	for _, tt := range tests {
 		_, err := b.CreateUser(t.Context(), tt.username, tt.password, tt.roles)
@@ -81,7 +82,8 @@ func TestActionsOnAUserEndTheSessions(t *testing.T) {
 		act    func(b *bench, id int64) error
 		reason models.EndedReason
 	}{
-		{"disable", func(b *bench, id int64) error { return b.DisableUser(b.t.Context(), id) }, models.EndedByDisable},
+		{"disable", func(b *bench, id int64) error { return b.DisableUser(b.t.Context(), id) },
+			models.EndedByDisable},
 		{"delete", func(b *bench, id int64) error { return b.DeleteUser(b.t.Context(), id) }, ""},
 		{"set password", func(b *bench, id int64) error {
 			return b.SetPassword(b.t.Context(), id, nextPassword)
@@ -184,9 +186,12 @@ func TestFirstRun(t *testing.T) {
 		}
 	})
 	for name, makeSafe := range map[string]func(*bench, int64) error{
-		"disabled":     func(b *bench, id int64) error { return b.DisableUser(b.t.Context(), id) },
-		"deleted":      func(b *bench, id int64) error { return b.DeleteUser(b.t.Context(), id) },
-		"new password": func(b *bench, id int64) error { return b.SetPassword(b.t.Context(), id, nextPassword) },
+		"disabled": func(b *bench, id int64) error { return b.DisableUser(b.t.Context(), id) },
+		"deleted":  func(b *bench, id int64) error { return b.DeleteUser(b.t.Context(), id) },
+		"new password": func(b *bench, id int64) error {
+			return b.SetPassword(b.t.Context(), id,
+				nextPassword)
+		},
 	} {
 		t.Run("demo user made safe: "+name, func(t *testing.T) {
 			t.Parallel()

@@ -36,7 +36,8 @@ func TestNormalizeUsername(t *testing.T) {
 }
 
 func FuzzNormalizeUsername(f *testing.F) {
-	for _, seed := range []string{"", "sherpa", "ＳＨＥＲＰＡ", "a b", "e\u0301", "\xff", "ﬃ", "İ", "ß", "\u202eabc"} {
+	for _, seed := range []string{"", "sherpa", "ＳＨＥＲＰＡ", "a b", "e\u0301", "\xff", "ﬃ", "İ", "ß",
+		"\u202eabc"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -40,8 +40,14 @@ func TestHash(t *testing.T) {
 			t.Errorf("%q: %v %v %v", password, ok, weak, err)
 		}
 	}
-	for _, stronger := range []Params{{MemoryKiB: 128, Time: 1, Threads: 1}, {MemoryKiB: 64, Time: 2, Threads: 1}} {
-		if ok, weak, err := NewHasher(stronger, 1).Verify(t.Context(), first, "a"); !ok || !weak || err != nil {
+	for _, stronger := range []Params{{MemoryKiB: 128, Time: 1, Threads: 1}, {MemoryKiB: 64, Time: 2,
+		Threads: 1}} {
+		if ok, weak, err := NewHasher(
+			stronger, 1,
+		).Verify(
+			t.Context(), first, "a",
+		); !ok || !weak ||
+			err != nil {
 			t.Errorf("%+v: %v %v %v", stronger, ok, weak, err)
 		}
 	}
@@ -102,7 +108,10 @@ func TestImpossiblePasswordCostsAHash(t *testing.T) {
 	}
 	for _, impossible := range []string{"", "\x00", strings.Repeat("a", MaxLength+1)} {
 		before := h.Computed()
-		if ok, weak, err := h.Verify(t.Context(), phc, impossible); ok || weak || err != nil || h.Computed() != before+1 {
+		if ok, weak, err := h.Verify(
+			t.Context(), phc, impossible,
+		); ok || weak || err != nil ||
+			h.Computed() != before+1 {
 			t.Errorf("%q: %v %v %v, %d hashes", impossible, ok, weak, err, h.Computed()-before)
 		}
 		if _, err := h.Hash(t.Context(), impossible); err == nil {
@@ -143,7 +152,8 @@ func FuzzDecodePHC(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if p.MemoryKiB > maxMemoryKiB || p.Time > maxTime || p.Time < 1 || p.Threads < 1 || len(salt) < 8 || len(sum) < 16 {
+		if p.MemoryKiB > maxMemoryKiB || p.Time > maxTime || p.Time < 1 || p.Threads < 1 || len(salt) < 8 ||
+			len(sum) < 16 {
 			t.Errorf("accepted %q", phc)
 		}
 	})

@@ -15,8 +15,10 @@ import (
 func FuzzParseAccess(f *testing.F) {
 	good := header + ".eyJpZGVudGl0eSI6MX0.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	for _, seed := range []string{
-		good, "", ".", "..", "...", good + ".AAAA", header + "." + strings.Repeat("A", maxLength) + ".AAAA", good + "=", good + "\n", good[:len(good)-1] + "B", strings.ToLower(good),
-		header + "..", header + ".e30.", "eyJhbGciOiJub25lIn0.e30.", header + "." + strings.Repeat("A", maxLength),
+		good, "", ".", "..", "...", good + ".AAAA", header + "." + strings.Repeat("A",
+			maxLength) + ".AAAA", good + "=", good + "\n", good[:len(good)-1] + "B", strings.ToLower(good),
+		header + "..", header + ".e30.", "eyJhbGciOiJub25lIn0.e30.", header + "." + strings.Repeat("A",
+			maxLength),
 	} {
 		f.Add(seed)
 	}
@@ -29,7 +31,8 @@ func FuzzParseAccess(f *testing.F) {
 			t.Errorf("accepted %q", text)
 		}
 		if strings.ContainsFunc(text, func(r rune) bool {
-			return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.", r)
+			return r > unicode.MaxASCII ||
+				!unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.", r)
 		}) {
 			t.Errorf("accepted a character outside base64url: %q", text)
 		}
@@ -83,24 +86,27 @@ func TestVerify(t *testing.T) {
 	replace := func(old, new string) string { return strings.Replace(claims, old, new, 1) }
 	good := sign(goodKey, ourHeader, claims)
 	for name, tt := range map[string]struct{ text, wrong string }{
-		"good":                {good, ""},
-		"second key":          {sign(second, ourHeader, claims), ""},
-		"empty":               {"", "three parts"},
-		"two parts":           {good[:strings.LastIndex(good, ".")], "three parts"},
-		"four parts":          {good + ".", "three parts"},
-		"too long":            {good + strings.Repeat("A", maxLength), "more than 4096"},
-		"other header":        {sign(goodKey, `{"typ":"JWT","alg":"HS256"}`, claims), "its header"},
-		"no algorithm":        {sign(goodKey, `{"alg":"none"}`, claims), "its header"},
-		"padded":              {good + "=", "base64url"},
-		"stray bits":          {good[:len(good)-1] + string(good[len(good)-1]+1), "base64url"},
-		"other key":           {sign(goodKey+"x", ourHeader, claims), "its signature"},
-		"changed payload":     {sign(goodKey, ourHeader, claims)[:40] + "A" + good[41:], "its signature"},
-		"no object":           {sign(goodKey, ourHeader, `[]`), "its claims"},
-		"duplicate member":    {sign(goodKey, ourHeader, replace(`"exp":200`, `"exp":200,"exp":900`)), "its claims"},
-		"text after":          {sign(goodKey, ourHeader, claims+"{}"), "its claims"},
-		"wrong type":          {sign(goodKey, ourHeader, replace(`"exp":200`, `"exp":"200"`)), "its claims"},
-		"other issuer":        {sign(goodKey, ourHeader, replace(`"iss":"sherpa"`, `"iss":"x"`)), "another service"},
-		"other audience":      {sign(goodKey, ourHeader, replace(`"aud":"api"`, `"aud":"x"`)), "for another service"},
+		"good":            {good, ""},
+		"second key":      {sign(second, ourHeader, claims), ""},
+		"empty":           {"", "three parts"},
+		"two parts":       {good[:strings.LastIndex(good, ".")], "three parts"},
+		"four parts":      {good + ".", "three parts"},
+		"too long":        {good + strings.Repeat("A", maxLength), "more than 4096"},
+		"other header":    {sign(goodKey, `{"typ":"JWT","alg":"HS256"}`, claims), "its header"},
+		"no algorithm":    {sign(goodKey, `{"alg":"none"}`, claims), "its header"},
+		"padded":          {good + "=", "base64url"},
+		"stray bits":      {good[:len(good)-1] + string(good[len(good)-1]+1), "base64url"},
+		"other key":       {sign(goodKey+"x", ourHeader, claims), "its signature"},
+		"changed payload": {sign(goodKey, ourHeader, claims)[:40] + "A" + good[41:], "its signature"},
+		"no object":       {sign(goodKey, ourHeader, `[]`), "its claims"},
+		"duplicate member": {sign(goodKey, ourHeader, replace(`"exp":200`, `"exp":200,"exp":900`)),
+			"its claims"},
+		"text after": {sign(goodKey, ourHeader, claims+"{}"), "its claims"},
+		"wrong type": {sign(goodKey, ourHeader, replace(`"exp":200`, `"exp":"200"`)), "its claims"},
+		"other issuer": {sign(goodKey, ourHeader, replace(`"iss":"sherpa"`, `"iss":"x"`)),
+			"another service"},
+		"other audience": {sign(goodKey, ourHeader, replace(`"aud":"api"`, `"aud":"x"`)),
+			"for another service"},
 		"no user":             {sign(goodKey, ourHeader, replace(`"identity":7,`, ``)), "name a user"},
 		"two users":           {sign(goodKey, ourHeader, replace(`"sub":"7"`, `"sub":"8"`)), "name a user"},
 		"no session":          {sign(goodKey, ourHeader, replace(`"sid":"S",`, ``)), "name a user"},

@@ -23,7 +23,8 @@ func TestKeyRingRejectsBadKeys(t *testing.T) {
 		{"jwt.io's", "a-string-secret-at-least-256-bits-long", "looks like a sample"},
 		{"256 bit", "your-256-bit-secret-your-256-bit-secret", "looks like a sample"},
 		{"plea", "please-change-this-signing-key-in-production", "looks like a sample"},
-		{"FastAPI's", "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7", "looks like a sample"},
+		{"FastAPI's", "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
+			"looks like a sample"},
 		{"counting", "0123456789abcdefghijklmnopqrstuvwxyz", "looks like a sample"},
 	}
 	for _, tt := range tests {
@@ -78,7 +79,8 @@ func TestNewKeyIsAccepted(t *testing.T) {
 }
 
 func FuzzKeyRing(f *testing.F) {
-	for _, seed := range []string{"", goodKey, goodKey + "," + goodKey, ",\n\r", strings.Repeat("a", 32), "change-me" + goodKey} {
+	for _, seed := range []string{"", goodKey, goodKey + "," + goodKey, ",\n\r", strings.Repeat("a", 32),
+		"change-me" + goodKey} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

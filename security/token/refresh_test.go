@@ -12,7 +12,8 @@ func FuzzRefreshToken(f *testing.F) {
 		f.Fatal(err)
 	}
 	good := ring.NewRefresh("A2B3", 7)
-	for _, seed := range []string{good.String(), "", ".", "A2B3.", good.String() + "=", good.String() + "\n", strings.ToLower(good.String()), "A2B3.AAAA"} {
+	for _, seed := range []string{good.String(), "", ".", "A2B3.", good.String() + "=", good.String() + "\n",
+		strings.ToLower(good.String()), "A2B3.AAAA"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -47,7 +48,8 @@ func TestRefreshTokensOfOneRing(t *testing.T) {
 	if _, err := other.ParseRefresh(token.String()); !errors.Is(err, ErrNotRefresh) {
 		t.Errorf("another ring: %v", err)
 	}
-	if ring.NewRefresh("S", 2).String() == token.String() || ring.NewRefresh("T", 1).String() == token.String() {
+	if ring.NewRefresh("S", 2).String() == token.String() ||
+		ring.NewRefresh("T", 1).String() == token.String() {
 		t.Error("two tokens are the same")
 	}
 	if same, ok := ring.FindRefresh("S", 1, HashRefresh(token.String())); !ok || same != token.String() {
