@@ -203,8 +203,8 @@ func (g *Gate) identity(c *gin.Context) any {
 	return principal
 }
 
-// readAccessToken reads the header Authorization and nothing else: a token in a query or a cookie could leak, or
-// be sent by another site.
+// readAccessToken reads the header Authorization and nothing else: a token in a query or a cookie could leak,
+// or be sent by another site.
 func readAccessToken(c *gin.Context) (string, error) {
 	scheme, access, err := ParseAuthorization(c.Request.Header["Authorization"])
 	if scheme != SchemeBearer { // the default: nearly all requests need not keep it

@@ -1,5 +1,5 @@
-// Package pgtest starts private PostgreSQL servers for tests, without root and without any set-up. However a test
-// process ends, its servers and their folders go with it. Only tests import it.
+// Package pgtest starts private PostgreSQL servers for tests, without root and without any set-up. However a
+// test process ends, its servers and their folders go with it. Only tests import it.
 package pgtest
 
 import (
@@ -43,14 +43,16 @@ func Main(m *testing.M) int {
 	return code
 }
 
-// Database returns the URL of a new, empty database, which ends with the test. It is on a server that all tests of the
-// process share, and which would not survive a power cut: for that, see Start.
+// Database returns the URL of a new, empty database, which ends with the test. It is on a server that all
+// tests of the process share, and which would not survive a power cut: for that, see Start.
 func Database(t testing.TB) string {
 	t.Helper()
 	Require(t)
 	shared.once.Do(func() {
 		// On a disk a new database may take ten times as long, and the log would keep 1 GB.
-		shared.server, shared.err = start("/dev/shm", "fsync = off", "max_connections = 300", "max_wal_size = 128MB")
+		shared.server, shared.err = start(
+			"/dev/shm", "fsync = off", "max_connections = 300", "max_wal_size = 128MB",
+		)
 	})
 	if shared.err != nil {
 		t.Fatalf("shared PostgreSQL server: %v", shared.err)
@@ -86,8 +88,8 @@ func Execute(t testing.TB, connection *pgx.Conn, statement string, args ...any) 
 	}
 }
 
-// Require skips the test where no PostgreSQL server is installed. With CI=true the test fails instead: nobody would
-// notice that it no longer runs.
+// Require skips the test where no PostgreSQL server is installed. With CI=true the test fails instead: nobody
+// would notice that it no longer runs.
 func Require(t testing.TB) {
 	t.Helper()
 	_, err := findBinaries(usualFolders()...)
@@ -116,7 +118,8 @@ func usualFolders() []string {
 	}
 }
 
-// findBinaries returns the folder of initdb and postgres: from PATH, or else the highest version that a pattern matches.
+// findBinaries returns the folder of initdb and postgres: from PATH, or else the highest version that a
+// pattern matches.
 func findBinaries(patterns ...string) (string, error) {
 	if !supported {
 		return "", fmt.Errorf("pgtest needs Unix")
@@ -134,7 +137,9 @@ func findBinaries(patterns ...string) (string, error) {
 	}
 	found = slices.DeleteFunc(found, func(folder string) bool { return !hasBinaries(folder) })
 	if len(found) == 0 {
-		return "", fmt.Errorf("initdb and postgres are neither on PATH nor in %s", strings.Join(patterns, ", "))
+		return "", fmt.Errorf(
+			"initdb and postgres are neither on PATH nor in %s", strings.Join(patterns, ", "),
+		)
 	}
 	return slices.MaxFunc(found, func(a, b string) int { return cmp.Compare(version(a), version(b)) }), nil
 }
@@ -151,7 +156,9 @@ func hasBinaries(folder string) bool {
 // version is the number that the name of the folder above bin ends with: 17 of postgresql@17, 0 without one.
 func version(bin string) float64 {
 	name := filepath.Base(filepath.Dir(bin))
-	number, err := strconv.ParseFloat(strings.TrimLeftFunc(name, func(r rune) bool { return !unicode.IsDigit(r) }), 64)
+	number, err := strconv.ParseFloat(
+		strings.TrimLeftFunc(name, func(r rune) bool { return !unicode.IsDigit(r) }), 64,
+	)
 	if err != nil {
 		return 0
 	}

@@ -139,7 +139,11 @@ func TestStopResume(t *testing.T) {
 		}
 		s.Resume(t)
 		connection = Connect(t, url)
-		if got, want := query(t, connection, "SELECT count(*)::text FROM climbers"), strconv.Itoa(i+1); got != want {
+		if got, want := query(
+			t, connection, "SELECT count(*)::text FROM climbers",
+		), strconv.Itoa(
+			i+1,
+		); got != want {
 			t.Errorf("%s rows after Resume, want %s", got, want)
 		}
 	}
@@ -257,7 +261,9 @@ func TestWriteFile(t *testing.T) {
 	s.Stop(t)
 	s.Resume(t)
 	connection := Connect(t, strings.Replace(s.URL(), "sslmode=disable", "sslmode=require", 1))
-	if got := query(t, connection, "SELECT ssl::text FROM pg_stat_ssl WHERE pid = pg_backend_pid()"); got != "true" {
+	if got := query(
+		t, connection, "SELECT ssl::text FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
+	); got != "true" {
 		t.Errorf("TLS is %s", got)
 	}
 }
@@ -291,7 +297,8 @@ func TestRequire(t *testing.T) {
 		if (v.skipped != "") != c.skips || (v.failed != "") != c.fails {
 			t.Errorf("%s: skipped %q, failed %q", c.name, v.skipped, v.failed)
 		}
-		if said := v.skipped + v.failed; c.missing != nil && !strings.Contains(said, "apt-get install postgresql") {
+		if said := v.skipped + v.failed; c.missing != nil &&
+			!strings.Contains(said, "apt-get install postgresql") {
 			t.Errorf("%s: %q does not say what to install", c.name, said)
 		}
 	}
@@ -307,7 +314,9 @@ func TestFindBinaries(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, name := range names {
-			if err := os.WriteFile(filepath.Join(root, folder, name), []byte("#!/bin/sh\n"), 0o755); err != nil {
+			if err := os.WriteFile(
+				filepath.Join(root, folder, name), []byte("#!/bin/sh\n"), 0o755,
+			); err != nil {
 				t.Fatal(err)
 			}
 		}

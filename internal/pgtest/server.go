@@ -62,7 +62,8 @@ func (s *Server) Port() int { return s.port }
 // Dir returns the data folder.
 func (s *Server) Dir() string { return filepath.Join(s.folder, "data") }
 
-// WriteFile writes a file into the data folder that belongs to the server, and that it alone may read: a key, say.
+// WriteFile writes a file into the data folder that belongs to the server, and that it alone may read: a key,
+// say.
 func (s *Server) WriteFile(t testing.TB, name string, data []byte) {
 	t.Helper()
 	path := filepath.Join(s.Dir(), name)
@@ -123,7 +124,9 @@ func newServer(memory string) (*Server, error) {
 		return nil, err
 	}
 	//nolint:gosec // what varies is where PostgreSQL and the temporary files are
-	guard := exec.CommandContext(context.Background(), "sh", "-c", guardScript, "guard", binaries, parent, memory)
+	guard := exec.CommandContext(
+		context.Background(), "sh", "-c", guardScript, "guard", binaries, parent, memory,
+	)
 	guard.Dir = "/" // the test's folder may be closed to the server's user
 	guard.Env = append(os.Environ(), "LC_ALL=C")
 	if guard.SysProcAttr, err = unprivileged(); err != nil {
@@ -193,14 +196,18 @@ func (s *Server) configure(options []string) error {
 	return errors.Join(err, file.Close())
 }
 
-// freePort looks below the ports that systems hand out to clients: while a server is stopped, none of them may take
-// its port.
+// freePort looks below the ports that systems hand out to clients: while a server is stopped, none of them
+// may take its port.
 func freePort() (int, error) {
 	var err error
 	for range 100 {
 		port := 20000 + rand.IntN(10000) //nolint:gosec // no secret
 		var l net.Listener
-		l, err = new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		l, err = new(
+			net.ListenConfig,
+		).Listen(
+			context.Background(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
+		)
 		if err == nil {
 			return port, l.Close()
 		}

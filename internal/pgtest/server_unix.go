@@ -12,8 +12,8 @@ import (
 
 const supported = true
 
-// unprivileged is a session of its own, out of reach of an interrupt at the terminal, and not as root, whom PostgreSQL
-// refuses.
+// unprivileged is a session of its own, out of reach of an interrupt at the terminal, and not as root, whom
+// PostgreSQL refuses.
 func unprivileged() (*syscall.SysProcAttr, error) {
 	attributes := &syscall.SysProcAttr{Setsid: true}
 	if os.Geteuid() != 0 {

@@ -13,7 +13,8 @@ func cheap() Params { return Params{MemoryKiB: 64, Time: 1, Threads: 1} }
 // printf everest | argon2 somesaltsomesalt -id -t 2 -k 19456 -p 1 -l 32 -e
 func TestHashKnownAnswer(t *testing.T) {
 	t.Parallel()
-	const phc = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$vG2FnG18Ud1vd1xywQ/oGJFZhHtiMVSXTZWTWq/uYRg"
+	const phc = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$" +
+		"vG2FnG18Ud1vd1xywQ/oGJFZhHtiMVSXTZWTWq/uYRg"
 	ok, weak, err := NewHasher(DefaultParams(), 2).Verify(t.Context(), phc, "everest")
 	if !ok || weak || err != nil {
 		t.Error(ok, weak, err)
@@ -143,7 +144,8 @@ func TestHasherComputesAFewAtATime(t *testing.T) {
 func FuzzDecodePHC(f *testing.F) {
 	for _, seed := range []string{
 		"", "$", "$$$$$", "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA",
-		"$argon2id$v=19$m=4294967295,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA", "$argon2id$v=19$m=-1,t=1,p=999$x$y",
+		"$argon2id$v=19$m=4294967295,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA",
+		"$argon2id$v=19$m=-1,t=1,p=999$x$y",
 	} {
 		f.Add(seed)
 	}

@@ -45,7 +45,8 @@ func FuzzParseAccess(f *testing.F) {
 
 func FuzzClaims(f *testing.F) {
 	for _, seed := range []string{
-		`{}`, `[]`, `null`, ``, `{"identity":1,"sub":"1","sid":"x","iss":"sherpa","aud":"sherpa","iat":1,"nbf":1,"exp":9}`,
+		`{}`, `[]`, `null`, ``,
+		`{"identity":1,"sub":"1","sid":"x","iss":"sherpa","aud":"sherpa","iat":1,"nbf":1,"exp":9}`,
 		`{"exp":1,"exp":2}`, `{"exp":1} {}`, `{"exp":1e400}`, `{"identity":9007199254740993}`, `{"exp":"1"}`,
 	} {
 		f.Add(seed)
@@ -82,7 +83,8 @@ func TestVerify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const claims = `{"identity":7,"sub":"7","sid":"S","iss":"sherpa","aud":"api","iat":100,"nbf":90,"exp":200}`
+	const claims = `{"identity":7,"sub":"7","sid":"S","iss":"sherpa","aud":"api",` +
+		`"iat":100,"nbf":90,"exp":200}`
 	replace := func(old, new string) string { return strings.Replace(claims, old, new, 1) }
 	good := sign(goodKey, ourHeader, claims)
 	for name, tt := range map[string]struct{ text, wrong string }{
@@ -118,7 +120,8 @@ func TestVerify(t *testing.T) {
 		got, err := ring.Verify(tt.text, "sherpa", "api")
 		var invalid *InvalidError
 		switch {
-		case tt.wrong == "" && (err != nil || got.Identity != 7 || got.SessionID != "S" || got.ExpiresAt != 200):
+		case tt.wrong == "" &&
+			(err != nil || got.Identity != 7 || got.SessionID != "S" || got.ExpiresAt != 200):
 			t.Errorf("%s: %+v, %v", name, got, err)
 		case tt.wrong != "" && (!errors.As(err, &invalid) || !strings.Contains(invalid.Reason, tt.wrong)):
 			t.Errorf("%s: %v, want %q", name, err, tt.wrong)
