@@ -25,9 +25,7 @@ type onOff struct{ on bool }
 
 // settingOptions lets kong read settings from the environment. A bad value does not stop it, so that all
 // errors are reported at once.
-func settingOptions(
-	lookup func(string) (string, bool), help map[string]string, errs *[]error,
-) []kong.Option {
+func settingOptions(lookup func(string) (string, bool), help map[string]string, errs *[]error) []kong.Option {
 	environment := kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 		if !isSetting(flag) {
 			return nil, nil //nolint:nilnil // kong's way to say: no value here

@@ -32,9 +32,8 @@ func copyAll(ctx context.Context, from, to string, before func(table)) (copied [
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
 	if !source.upToDate(ctx) {
-		return nil, fmt.Errorf(
-			"%s has the schema of another version of sherpa: start this version on it once", source.name,
-		)
+		return nil, fmt.Errorf("%s has the schema of another version of sherpa; "+
+			"start this version on it once", source.name)
 	}
 	target, err := Open(ctx, to)
 	if err != nil {
@@ -78,11 +77,8 @@ func copyInto(
 func refuseRows(ctx context.Context, tx *sql.Tx, name string) error {
 	for _, t := range tables() {
 		var some bool
-		if err := tx.QueryRowContext(
-			ctx, `SELECT EXISTS (SELECT 1 FROM `+t.name+`)`,
-		).Scan(
-			&some,
-		); err != nil {
+		query := `SELECT EXISTS (SELECT 1 FROM ` + t.name + `)`
+		if err := tx.QueryRowContext(ctx, query).Scan(&some); err != nil {
 			return fmt.Errorf("look into %s: %w", name, err)
 		}
 		if some {

@@ -25,12 +25,7 @@ const (
 // the feed in the same transaction. The feed gets the sessions that the statement ended, because a session
 // may begin meanwhile.
 func (s *Store) endIn(
-	ctx context.Context,
-	tx *sql.Tx,
-	reason EndedReason,
-	at time.Time,
-	which string,
-	args ...any,
+	ctx context.Context, tx *sql.Tx, reason EndedReason, at time.Time, which string, args ...any,
 ) ([]string, error) {
 	query := `UPDATE sessions SET ended_at = $1, ended_reason = $2
 		WHERE ` + which + ` AND ended_at IS NULL RETURNING id`

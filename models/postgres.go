@@ -118,9 +118,8 @@ func parsePostgres(text string) (postgres, error) {
 	if query.Has(poolParameter) {
 		text := query.Get(poolParameter)
 		if p.connections, err = strconv.Atoi(text); err != nil || p.connections < leastConnections {
-			return postgres{}, fmt.Errorf(
-				"%s=%q is not a number from %d on", poolParameter, text, leastConnections,
-			)
+			return postgres{}, fmt.Errorf("%s=%q is not a number from %d on", poolParameter, text,
+				leastConnections)
 		}
 		parsed.RawQuery = without(parsed.RawQuery, poolParameter)
 	}
@@ -143,10 +142,8 @@ const poolParameter = "pool_max_conns"
 
 // without removes a parameter and leaves the others as they are: the driver reads a "+" as itself.
 func without(query, name string) string {
-	parts := slices.DeleteFunc(
-		strings.Split(query, "&"),
-		func(part string) bool { return strings.HasPrefix(part, name+"=") || part == name },
-	)
+	parts := slices.DeleteFunc(strings.Split(query, "&"),
+		func(part string) bool { return strings.HasPrefix(part, name+"=") || part == name })
 	return strings.Join(parts, "&")
 }
 
@@ -256,9 +253,8 @@ func (c *connection) inspectPostgres(ctx context.Context, create bool) error {
 	case err != nil:
 		return oneLine(err)
 	case !ours && names.Valid:
-		return fmt.Errorf(
-			"it has tables of another program (%s); give Sherpa a database of its own", names.String,
-		)
+		return fmt.Errorf("it has tables of another program (%s); give Sherpa a database of its own",
+			names.String)
 	case !ours && !create:
 		return fmt.Errorf("%w of Sherpa's", ErrNoDatabase)
 	case !ours:
@@ -285,9 +281,8 @@ func (p postgres) migrate(ctx context.Context, c *connection) (err error) {
 	if c.upToDate(ctx) {
 		return nil
 	}
-	locker, err := lock.NewPostgresSessionLocker(
-		lock.WithLockTimeout(1, 600),
-	) // tries each second for ten minutes
+	eachSecondForTenMinutes := lock.WithLockTimeout(1, 600)
+	locker, err := lock.NewPostgresSessionLocker(eachSecondForTenMinutes)
 	if err != nil {
 		return fmt.Errorf("migration lock: %w", err)
 	}

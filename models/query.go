@@ -38,8 +38,7 @@ func (c *connection) Transact(ctx context.Context, fn func(context.Context, *sql
 
 // transactOnce also reports whether it has sent the commit.
 func (c *connection) transactOnce(
-	ctx context.Context,
-	fn func(context.Context, *sql.Tx) error,
+	ctx context.Context, fn func(context.Context, *sql.Tx) error,
 ) (sent bool, err error) {
 	tx, err := c.write.BeginTx(ctx, nil)
 	if err != nil {
@@ -81,13 +80,8 @@ type queryer interface {
 
 // list returns what scan makes of each row.
 func list[T any](
-	ctx context.Context,
-	c *connection,
-	db queryer,
-	operation string,
-	scan func(scanner) (T, error),
-	query string,
-	args ...any,
+	ctx context.Context, c *connection, db queryer, operation string, scan func(scanner) (T, error),
+	query string, args ...any,
 ) (all []T, err error) {
 	for row, err := range each(ctx, db, scan, query, args...) {
 		if err != nil {
@@ -101,11 +95,7 @@ func list[T any](
 // stream yields what scan makes of each row, from one state of the database and without a time limit. An
 // error ends the sequence.
 func stream[T any](
-	ctx context.Context,
-	c *connection,
-	operation string,
-	scan func(scanner) (T, error),
-	query string,
+	ctx context.Context, c *connection, operation string, scan func(scanner) (T, error), query string,
 	args ...any,
 ) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
@@ -146,11 +136,7 @@ func (c *connection) removeTimeLimits(ctx context.Context, tx *sql.Tx) error {
 }
 
 func each[T any](
-	ctx context.Context,
-	db queryer,
-	scan func(scanner) (T, error),
-	query string,
-	args ...any,
+	ctx context.Context, db queryer, scan func(scanner) (T, error), query string, args ...any,
 ) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T

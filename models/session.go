@@ -37,9 +37,8 @@ func (s Session) Ended(at time.Time) EndedReason {
 }
 
 const sessionColumns = `sessions.id, sessions.user_id, sessions.created_at, sessions.last_used_at,
-	sessions.idle_ends_at,
-	sessions.ends_at, sessions.address, sessions.user_agent, sessions.refresh_count, sessions.refresh_hash,
-	sessions.ended_at, sessions.ended_reason`
+	sessions.idle_ends_at, sessions.ends_at, sessions.address, sessions.user_agent,
+	sessions.refresh_count, sessions.refresh_hash, sessions.ended_at, sessions.ended_reason`
 
 // isLive is the SQL condition for a session that has not ended at a time; the time is SQL too: a parameter or
 // a column.
@@ -51,30 +50,14 @@ func isLive(at string) string {
 // or given another password since it was read.
 func (s *Store) CreateSession(ctx context.Context, user User, n Session) error {
 	const query = `INSERT INTO sessions
-			(id, user_id, created_at, last_used_at, idle_ends_at, ends_at, address,
-			user_agent, refresh_count, refresh_hash)
+			(id, user_id, created_at, last_used_at, idle_ends_at, ends_at, address, user_agent,
+			refresh_count, refresh_hash)
 		SELECT CAST($1 AS TEXT), id, CAST($2 AS BIGINT), CAST($3 AS BIGINT), CAST($4 AS BIGINT),
-			CAST($5 AS BIGINT),
-			CAST($6 AS TEXT), CAST($7 AS TEXT), CAST($8 AS BIGINT), CAST($9 AS TEXT)
+			CAST($5 AS BIGINT), CAST($6 AS TEXT), CAST($7 AS TEXT), CAST($8 AS BIGINT), CAST($9 AS TEXT)
 		FROM users WHERE id = $10 AND disabled_at IS NULL AND password_changed_at = $11`
-	return s.changeOne(
-		ctx,
-		"create session",
-		query+s.engine.lockRows,
-		n.ID,
-		millis(n.CreatedAt),
-		millis(n.LastUsedAt),
-		millis(
-			n.IdleEndsAt,
-		),
-		millis(n.EndsAt),
-		n.Address,
-		n.UserAgent,
-		n.RefreshCount,
-		n.RefreshHash,
-		user.ID,
-		millis(user.PasswordChangedAt),
-	)
+	return s.changeOne(ctx, "create session", query+s.engine.lockRows, n.ID, millis(n.CreatedAt),
+		millis(n.LastUsedAt), millis(n.IdleEndsAt), millis(n.EndsAt), n.Address, n.UserAgent,
+		n.RefreshCount, n.RefreshHash, user.ID, millis(user.PasswordChangedAt))
 }
 
 const sessionWithUserQuery = `SELECT ` + sessionColumns + `, u.username, u.roles, u.disabled_at
@@ -155,11 +138,7 @@ func scanSession(row scanner, more ...any) (Session, error) {
 
 // EndSession ends one session of the user. It reports whether it was this call that ended it.
 func (s *Store) EndSession(
-	ctx context.Context,
-	userID int64,
-	id string,
-	reason EndedReason,
-	at time.Time,
+	ctx context.Context, userID int64, id string, reason EndedReason, at time.Time,
 ) (bool, error) {
 	ended, err := s.endSessions(ctx, reason, at, `user_id = $3 AND id = $4`, userID, id)
 	return len(ended) == 1, err
@@ -168,21 +147,13 @@ func (s *Store) EndSession(
 // EndSessions ends all sessions of the user but the one with the id except ("" spares none), and returns the
 // ids of those that it ended.
 func (s *Store) EndSessions(
-	ctx context.Context,
-	userID int64,
-	except string,
-	reason EndedReason,
-	at time.Time,
+	ctx context.Context, userID int64, except string, reason EndedReason, at time.Time,
 ) ([]string, error) {
 	return s.endSessions(ctx, reason, at, `user_id = $3 AND id <> $4`, userID, except)
 }
 
 func (s *Store) endSessions(
-	ctx context.Context,
-	reason EndedReason,
-	at time.Time,
-	which string,
-	args ...any,
+	ctx context.Context, reason EndedReason, at time.Time, which string, args ...any,
 ) ([]string, error) {
 	var ended []string
 	err := s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {

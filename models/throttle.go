@@ -60,12 +60,9 @@ func (s *Store) countAddress(ctx context.Context, tx *sql.Tx, a LoginAttempt) (t
 
 // failureKey returns the counter of failures for this attempt.
 func (s *Store) failureKey(ctx context.Context, tx *sql.Tx, a LoginAttempt) (string, error) {
+	const query = `SELECT EXISTS (SELECT 1 FROM known_addresses WHERE key = $1)`
 	var known bool
-	err := tx.QueryRowContext(
-		ctx, `SELECT EXISTS (SELECT 1 FROM known_addresses WHERE key = $1)`, a.NameAddressKey,
-	).Scan(
-		&known,
-	)
+	err := tx.QueryRowContext(ctx, query, a.NameAddressKey).Scan(&known)
 	if known {
 		return a.NameAddressKey, nil
 	}
@@ -87,11 +84,7 @@ func (s *Store) countTry(ctx context.Context, tx *sql.Tx, key string, at time.Ti
 
 // waitUnless returns zero when a statement has counted, otherwise the time from when to what the query reads.
 func (s *Store) waitUnless(
-	ctx context.Context,
-	tx *sql.Tx,
-	counted error,
-	when time.Time,
-	query, key string,
+	ctx context.Context, tx *sql.Tx, counted error, when time.Time, query, key string,
 ) (time.Duration, error) {
 	if counted == nil {
 		return 0, nil

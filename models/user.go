@@ -90,10 +90,7 @@ func (s *Store) Empty(ctx context.Context) (bool, error) {
 // except ("" spares none). It returns the ids of the sessions it ended; ErrNotFound when there is no such
 // user.
 func (s *Store) SetPassword(
-	ctx context.Context,
-	userID int64,
-	hash, except string,
-	at time.Time,
+	ctx context.Context, userID int64, hash, except string, at time.Time,
 ) (ended []string, err error) {
 	const query = `UPDATE users SET password_hash = $1, password_changed_at = $2 WHERE id = $3`
 	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
@@ -164,13 +161,8 @@ func scanUser(row scanner) (User, error) {
 		return User{}, err
 	}
 	u.Roles = splitRoles(roles)
-	u.CreatedAt, u.PasswordChangedAt, u.DisabledAt = fromMillis(
-		created,
-	), fromMillis(
-		changed,
-	), fromNullMillis(
-		disabled,
-	)
+	u.CreatedAt, u.PasswordChangedAt = fromMillis(created), fromMillis(changed)
+	u.DisabledAt = fromNullMillis(disabled)
 	return u, nil
 }
 
