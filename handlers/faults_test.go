@@ -326,7 +326,7 @@ func TestLogHasNoSecret(t *testing.T) {
 	tokens := s.post("/auth", credentials(username, password)).tokens(t)
 	token := tokens.AccessToken
 	next := s.refresh(tokens.RefreshToken).tokens(t)
-	s.clock.add(time.Minute)
+	s.clock.Add(time.Minute)
 	s.refresh(tokens.RefreshToken) // ends the session
 	s.mountain(token)
 	s.mountain(token + "x")

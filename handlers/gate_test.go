@@ -369,11 +369,11 @@ func TestTimesOfATokenToTheSecond(t *testing.T) { // golang-jwt has no leeway fo
 			}
 		})
 	}
-	s.clock.add(5*time.Minute - time.Second)
+	s.clock.Add(5*time.Minute - time.Second)
 	if a := s.mountain(good); a.status != 200 {
 		t.Errorf("in its last second: %d %s", a.status, a.body)
 	}
-	s.clock.add(13 * time.Second)
+	s.clock.Add(13 * time.Second)
 	a := s.mountain(good)
 	if p := a.problem(t); p.Code != "token_expired" || !strings.Contains(p.Detail, "12s ago") {
 		t.Errorf("12 s after its end: %d %s", a.status, a.body)
@@ -383,9 +383,9 @@ func TestTimesOfATokenToTheSecond(t *testing.T) { // golang-jwt has no leeway fo
 func TestLoginOnAReplicaWhoseClockIsAhead(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	s.clock.add(10 * time.Second)
+	s.clock.Add(10 * time.Second)
 	token := s.login(username, password)
-	s.clock.add(-10 * time.Second)
+	s.clock.Add(-10 * time.Second)
 	if a := s.mountain(token); a.status != 200 {
 		t.Errorf("%d %s", a.status, a.body)
 	}
@@ -403,7 +403,7 @@ func TestTokensEndWithTheirUserOrSession(t *testing.T) {
 			return err
 		}, "user_disabled"},
 		{"disabled by hand in the database", func(t *testing.T, s *server) error {
-			s.clock.add(time.Minute) // the feed is too old to be believed, so that the database is asked
+			s.clock.Add(time.Minute) // the feed is too old to be believed, so that the database is asked
 			s.execute(`UPDATE users SET disabled_at = 1`)
 			return nil
 		}, "user_disabled"},

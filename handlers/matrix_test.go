@@ -108,7 +108,7 @@ func (s *server) resetPassword() {
 // tokensOfEveryKind returns a token for each name.
 func (s *server) tokensOfEveryKind(columns []string) map[string]string {
 	s.t.Helper()
-	s.clock.add(10 * time.Second) // for the throttle
+	s.clock.Add(10 * time.Second) // for the throttle
 	gone := s.addUser("gone", "was here once")
 	tokens := map[string]string{"none": "", "rubbish": "a.b.c", "ended": s.login("gone", "was here once")}
 	if _, err := s.store.DeleteUser(s.t.Context(), gone.ID, s.clock.Now()); err != nil {

@@ -85,7 +85,7 @@ func TestFeedThatCannotBeRead(t *testing.T) {
 		wait   time.Duration
 		status int
 	}{{0, 200}, {30 * time.Second, 200}, {time.Second, 503}} {
-		s.clock.add(tt.wait)
+		s.clock.Add(tt.wait)
 		if err := s.service.Poll(t.Context()); err == nil {
 			t.Fatal("the feed of a closed database was read")
 		}
@@ -109,7 +109,7 @@ func TestAfterAnOutageNothingStaleIsBelieved(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.execute(`DELETE FROM revocations`)
-	s.clock.add(31 * time.Second)
+	s.clock.Add(31 * time.Second)
 	s.poll()
 	s.mountain(mine.AccessToken).wantEnded(t, "user_disabled")
 }
@@ -125,7 +125,7 @@ func TestLatePollIsMadeUpFor(t *testing.T) {
 		mine := s.open()
 		replica.mountain(mine.AccessToken)
 		s.logout("access token", "", mine)
-		s.clock.add(late)
+		s.clock.Add(late)
 		loads := replica.service.CacheStats().Loads
 		if a := replica.mountain(mine.AccessToken); a.status != status {
 			t.Errorf("%v late: %d, want %d", late, a.status, status)
@@ -157,17 +157,17 @@ func TestNewsThatComeLate(t *testing.T) {
 			s := newServer(t)
 			replica := newServerOn(t, s, signingKey)
 			mine := s.open()
-			replica.clock.add(time.Second)
+			replica.clock.Add(time.Second)
 			replica.poll()
 			replica.mountain(mine.AccessToken)
-			s.clock.add(tt.unread)
+			s.clock.Add(tt.unread)
 			endLate(t, s, tt.stampedAgo)
 			waited := time.Duration(0)
 			for ; replica.mountain(mine.AccessToken).status == 200; waited += 500 * time.Millisecond {
 				if waited > tt.seenWithin {
 					t.Fatalf("not seen within %v", tt.seenWithin)
 				}
-				s.clock.add(500 * time.Millisecond)
+				s.clock.Add(500 * time.Millisecond)
 				replica.poll()
 			}
 			if first := waited <= 500*time.Millisecond; first != tt.seenAtFirst {
@@ -189,7 +189,7 @@ func endLate(t *testing.T, s *server, stampedAgo time.Duration) {
 func TestServiceThatNeverPolledRemembersNothing(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	s.clock.add(time.Hour) // as if Run had never run
+	s.clock.Add(time.Hour) // as if Run had never run
 	mine := s.open()
 	for range 3 {
 		s.mountain(mine.AccessToken)

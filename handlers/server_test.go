@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +20,7 @@ import (
 
 	"sherpa/handlers"
 	"sherpa/internal/pgtest"
+	"sherpa/internal/testclock"
 	"sherpa/internal/testlog"
 	"sherpa/models"
 	"sherpa/security"
@@ -37,29 +37,11 @@ const (
 	problemType = "application/problem+json"
 )
 
-// clock stands still until a test moves it.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // server is the shipped router, listener and server on a database of its own, with the user sherpa/everest.
 type server struct {
 	t       testing.TB
 	url     string
-	clock   *clock
+	clock   *testclock.Clock
 	store   *models.Store
 	service *security.Service
 	user    models.User
@@ -92,7 +74,7 @@ func newServer(t testing.TB, change ...func(*handlers.Config)) *server {
 // newServerWith adds resources to the shipped ones.
 func newServerWith(t testing.TB, more []handlers.TestRoute, change ...func(*handlers.Config)) *server {
 	t.Helper()
-	s := &server{t: t, clock: &clock{now: time.Now().Truncate(time.Second)}, log: &testlog.Buffer{}}
+	s := &server{t: t, clock: testclock.New(time.Now().Truncate(time.Second)), log: &testlog.Buffer{}}
 	store, err := models.Open(t.Context(), testDatabase(t))
 	if err != nil {
 		t.Fatal(err)

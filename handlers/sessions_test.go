@@ -42,7 +42,7 @@ func TestRefreshRotates(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	first := s.open()
-	s.clock.add(4 * time.Minute)
+	s.clock.Add(4 * time.Minute)
 	a := s.refresh(first.RefreshToken)
 	second := a.tokens(t)
 	if second.RefreshToken == first.RefreshToken || second.AccessToken == first.AccessToken ||
@@ -52,7 +52,7 @@ func TestRefreshRotates(t *testing.T) {
 	if sid := claims(t, second.AccessToken)["sid"]; sid != claims(t, first.AccessToken)["sid"] {
 		t.Error("another session")
 	}
-	s.clock.add(4 * time.Minute)
+	s.clock.Add(4 * time.Minute)
 	if a := s.mountain(second.AccessToken); a.status != 200 {
 		t.Errorf("the new access token: %d %s", a.status, a.body)
 	}
@@ -69,7 +69,7 @@ func TestRefreshWithinTheGraceRepeatsItself(t *testing.T) {
 	s := newServer(t)
 	first := s.open()
 	second := s.refresh(first.RefreshToken).tokens(t)
-	s.clock.add(10 * time.Second)
+	s.clock.Add(10 * time.Second)
 	again := s.refresh(first.RefreshToken).tokens(t)
 	if again.RefreshToken != second.RefreshToken {
 		t.Errorf("the retry got %s, the first got %s", again.RefreshToken, second.RefreshToken)
@@ -101,7 +101,7 @@ func TestRefreshReuseEndsTheSession(t *testing.T) {
 				latest = s.refresh(latest.RefreshToken).tokens(t)
 			}
 			bystander := s.open()
-			s.clock.add(tt.wait)
+			s.clock.Add(tt.wait)
 			s.refresh(first.RefreshToken).wantEnded(t, "refresh_reuse")
 			s.refresh(latest.RefreshToken).wantEnded(t, "refresh_reuse")
 			s.mountain(latest.AccessToken).wantEnded(t, "refresh_reuse")
@@ -231,9 +231,9 @@ func TestSessionLimits(t *testing.T) {
 		t.Parallel()
 		s := newServer(t)
 		first := s.open()
-		s.clock.add(7*day - time.Second)
+		s.clock.Add(7*day - time.Second)
 		second := s.refresh(first.RefreshToken).tokens(t)
-		s.clock.add(7 * day)
+		s.clock.Add(7 * day)
 		s.refresh(second.RefreshToken).wantEnded(t, "idle")
 	})
 	t.Run("absolute", func(t *testing.T) {
@@ -241,19 +241,19 @@ func TestSessionLimits(t *testing.T) {
 		s := newServer(t)
 		latest := s.open()
 		for range 5 {
-			s.clock.add(6*day - time.Second)
+			s.clock.Add(6*day - time.Second)
 			s.poll()
 			latest = s.refresh(latest.RefreshToken).tokens(t)
 		}
 		if latest.RefreshExpiresIn != 5 {
 			t.Errorf("refresh_expires_in %d five seconds before the end", latest.RefreshExpiresIn)
 		}
-		s.clock.add(4 * time.Second)
+		s.clock.Add(4 * time.Second)
 		s.poll()
 		if a := s.mountain(latest.AccessToken); a.status != 200 {
 			t.Errorf("in its last second: %d %s", a.status, a.body)
 		}
-		s.clock.add(time.Second)
+		s.clock.Add(time.Second)
 		s.mountain(latest.AccessToken).wantEnded(t, "expired")
 		s.refresh(latest.RefreshToken).wantEnded(t, "expired")
 	})
@@ -297,7 +297,7 @@ func TestRefreshAfterAnAbsence(t *testing.T) {
 			s, first, second := newRefreshed(t, tt.before)
 			for i, away := range tt.away {
 				if i > 0 {
-					s.clock.add(2 * time.Second)
+					s.clock.Add(2 * time.Second)
 					s.poll()
 				}
 				gone, cancel := context.WithCancel(t.Context())
@@ -305,10 +305,10 @@ func TestRefreshAfterAnAbsence(t *testing.T) {
 				if err := s.service.Poll(gone); err == nil {
 					t.Fatal("the feed was read")
 				}
-				s.clock.add(away)
+				s.clock.Add(away)
 				s.poll()
 			}
-			s.clock.add(tt.behind)
+			s.clock.Add(tt.behind)
 			a := s.refresh(first.RefreshToken)
 			if tt.ended {
 				a.wantEnded(t, "refresh_reuse")
@@ -347,7 +347,7 @@ func TestRefreshBeforeTheReturnIsNoticed(t *testing.T) {
 				t.Parallel()
 				s, first, second := newRefreshed(t, tt.before)
 				s.breakFeed()
-				s.clock.add(20 * time.Second)
+				s.clock.Add(20 * time.Second)
 				if !tt.broken {
 					s.mendFeed()
 				}
@@ -376,7 +376,7 @@ func TestRefreshAtAReplicaThatBeganAway(t *testing.T) {
 		replica := newServerOn(t, s, signingKey)
 		replica.service.StartedDuringOutage()
 		replica.poll()
-		s.clock.add(behind)
+		s.clock.Add(behind)
 		a := replica.refresh(first.RefreshToken)
 		if ended {
 			a.wantEnded(t, "refresh_reuse")
@@ -392,7 +392,7 @@ func newRefreshed(t *testing.T, ago time.Duration) (s *server, first, second tok
 	s = newServer(t)
 	first = s.open()
 	second = s.refresh(first.RefreshToken).tokens(t)
-	s.clock.add(ago)
+	s.clock.Add(ago)
 	s.poll()
 	return s, first, second
 }
@@ -507,7 +507,7 @@ func TestLogoutByAnOldRefreshTokenIsReuse(t *testing.T) {
 	s := newServer(t)
 	first, second := s.open(), s.open()
 	next := s.refresh(first.RefreshToken).tokens(t)
-	s.clock.add(time.Minute)
+	s.clock.Add(time.Minute)
 	s.logout("refresh token", "?scope=all", first).wantEnded(t, "refresh_reuse")
 	s.refresh(next.RefreshToken).wantEnded(t, "refresh_reuse")
 	if a := s.mountain(second.AccessToken); a.status != 200 {
@@ -541,16 +541,16 @@ func TestRefreshKeepsARememberedSessionFromGoingIdle(t *testing.T) {
 	for _, r := range []*server{s, replica} {
 		r.mountain(mine.AccessToken)
 	}
-	s.clock.add(15 * time.Second)
+	s.clock.Add(15 * time.Second)
 	late := s.refresh(mine.RefreshToken).tokens(t)
-	s.clock.add(10 * time.Second)
+	s.clock.Add(10 * time.Second)
 	for _, r := range []*server{s, replica} {
 		if a := r.mountain(late.AccessToken); a.status != 200 {
 			t.Errorf("%d %s", a.status, a.body)
 		}
 		r.poll()
 	}
-	s.clock.add(15 * time.Second)
+	s.clock.Add(15 * time.Second)
 	for _, r := range []*server{s, replica} {
 		r.mountain(late.AccessToken).wantEnded(t, "idle")
 	}
@@ -586,7 +586,7 @@ func TestLogoutWithAnExpiredAccessTokenNeedsTheRefreshToken(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	mine := s.open()
-	s.clock.add(time.Hour)
+	s.clock.Add(time.Hour)
 	if a := s.logout("access token", "", mine); a.status != 401 || a.problem(t).Code != "token_expired" {
 		t.Errorf("%d %s", a.status, a.body)
 	}
@@ -636,7 +636,7 @@ func TestSessionList(t *testing.T) {
 	s.addUser("ada", "an analytical engine")
 	s.login("ada", "an analytical engine")
 	first := s.open()
-	s.clock.add(time.Second)
+	s.clock.Add(time.Second)
 	second := s.do(
 		"POST", "/auth", credentials(username, password), jsonType, "User-Agent: Everest/1.0",
 		"X-Forwarded-For: 2001:db8::7",

@@ -54,11 +54,11 @@ func TestThrottleGrowsAndIsHonest(t *testing.T) {
 		for range 14 {
 			wait := a.retryAfter(t)
 			waits = append(waits, wait)
-			s.clock.add(wait - time.Second)
+			s.clock.Add(wait - time.Second)
 			if early := s.attempt(name, "wrong", "192.0.2.1"); early.status != 429 {
 				t.Errorf("%q: a second before the end of %v: %d", name, wait, early.status)
 			}
-			s.clock.add(time.Second)
+			s.clock.Add(time.Second)
 			if again := s.attempt(name, "wrong", "192.0.2.1"); again.status != 401 {
 				t.Fatalf("%q: after waiting %v: %d %s", name, wait, again.status, again.body)
 			}
@@ -85,7 +85,7 @@ func TestThrottleIsResetBySuccess(t *testing.T) {
 		if a := s.attempt(username, password, "192.0.2.1"); a.status != 200 {
 			t.Fatalf("%d %s", a.status, a.body)
 		}
-		s.clock.add(time.Second) // for the allowance of the address
+		s.clock.Add(time.Second) // for the allowance of the address
 	}
 }
 
@@ -112,10 +112,10 @@ func TestStrangerCannotLockTheOwnerOut(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, trust("127.0.0.0/8"))
 	s.attempt(username, password, "192.0.2.1").tokens(t)
-	s.clock.add(24 * time.Hour)
+	s.clock.Add(24 * time.Hour)
 	_, a := s.failUntilThrottled(t, username, "203.0.113.66")
 	for range 10 { // the stranger goes on for as long as it takes
-		s.clock.add(a.retryAfter(t))
+		s.clock.Add(a.retryAfter(t))
 		s.attempt(username, "wrong", "203.0.113.66")
 		a = s.attempt(username, "wrong", "203.0.113.66")
 	}
@@ -157,7 +157,7 @@ func TestAddressAllowance(t *testing.T) {
 	if passed < 100 || passed > 110 {
 		t.Errorf("a burst of %d passed", passed)
 	}
-	s.clock.add(a.retryAfter(t))
+	s.clock.Add(a.retryAfter(t))
 	if a := s.attempt("somebody", "x", "192.0.2.1"); a.status != 401 {
 		t.Errorf("after the wait: %d", a.status)
 	}
@@ -167,12 +167,12 @@ func TestAddressAllowance(t *testing.T) {
 	if passed, _ := burst(func(i int) string { return fmt.Sprintf("2001:db8:1:2::%x", i) }); passed > 110 {
 		t.Errorf("a /64 network got %d tries", passed)
 	}
-	s.clock.add(time.Minute)
+	s.clock.Add(time.Minute)
 	for i := range 400 { // evenly spread over a minute
 		if a := s.attempt(fmt.Sprint("anybody", i), "x", "192.0.2.3"); a.status != 401 {
 			t.Fatalf("request %d of the minute: %d", i, a.status)
 		}
-		s.clock.add(150 * time.Millisecond)
+		s.clock.Add(150 * time.Millisecond)
 	}
 }
 
@@ -196,7 +196,7 @@ func TestClockStepsDoNoHarm(t *testing.T) {
 		mine := s.open()
 		s.mountain(mine.AccessToken)
 		s.post("/auth", credentials(username, "a slip"))
-		s.clock.add(step)
+		s.clock.Add(step)
 		if a := s.mountain(mine.AccessToken); a.status != 200 {
 			t.Errorf("%v: the token: %d %s", step, a.status, a.body)
 		}

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"sherpa/internal/testclock"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -21,9 +23,9 @@ func (f *fakeRevocations) Revocations(_ context.Context, past time.Duration) ([]
 	return f.ended, f.err
 }
 
-func newTestFeed(t *testing.T) (*feed, *fakeRevocations, *clock) {
+func newTestFeed(t *testing.T) (*feed, *fakeRevocations, *testclock.Clock) {
 	t.Helper()
-	c := &clock{now: noon}
+	c := testclock.New(noon)
 	cache, err := newCache(100, c.Now)
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +38,7 @@ func TestPollReachesBack(t *testing.T) {
 	t.Parallel()
 	f, source, c := newTestFeed(t)
 	for _, after := range []time.Duration{0, time.Second, 8 * time.Second, time.Second, 40 * time.Second} {
-		c.add(after)
+		c.Add(after)
 		if err := f.poll(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +76,7 @@ func TestFreshness(t *testing.T) {
 			t.Fatal(err)
 		}
 		source.read, source.err = nil, tt.err
-		c.add(tt.age)
+		c.Add(tt.age)
 		if got := f.fresh(t.Context(), c.Now()); got != tt.fresh || len(source.read) != tt.polls {
 			t.Errorf("%s: %v after %d polls", tt.name, got, len(source.read))
 		}
@@ -99,7 +101,7 @@ func TestDuringAnOutageRequestsDoNotPoll(t *testing.T) {
 		t.Fatal(err)
 	}
 	source.err = errors.New("down")
-	c.add(time.Second)
+	c.Add(time.Second)
 	if err := f.poll(t.Context()); !errors.Is(err, source.err) {
 		t.Fatal(err)
 	}
@@ -124,7 +126,7 @@ func TestPollEvicts(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.cache.sessions.Set("alive", &liveSession{endsAt: noon.Add(time.Hour).UnixMilli()})
-	c.add(time.Second)
+	c.Add(time.Second)
 	if err := f.poll(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +136,7 @@ func TestPollEvicts(t *testing.T) {
 	if _, ok := f.cache.sessions.GetIfPresent("alive"); !ok {
 		t.Error("a live session was evicted")
 	}
-	c.add(cacheGrace + time.Second)
+	c.Add(cacheGrace + time.Second)
 	source.ended = nil
 	if err := f.poll(t.Context()); err != nil {
 		t.Fatal(err)

@@ -143,7 +143,7 @@ func TestGuard(t *testing.T) {
 			t.Errorf("%s: scheme %s, want %s", tt.name, got, tt.scheme)
 		}
 	}
-	b.clock.add(5 * time.Minute)
+	b.clock.Add(5 * time.Minute)
 	c, _ := request("Bearer " + access)
 	wantCode(t, gate.Guard(c), TokenExpired)
 }
@@ -166,7 +166,7 @@ func TestTokenIsVerifiedOnce(t *testing.T) {
 	}
 	_, err = b.Identify(t.Context(), unseen)
 	wantCode(t, err, TokenInvalid)
-	b.clock.add(5 * time.Minute)
+	b.clock.Add(5 * time.Minute)
 	_, err = b.Identify(t.Context(), seen)
 	wantCode(t, err, TokenExpired)
 }
@@ -220,7 +220,7 @@ func TestLogoutWithAnExpiredTokenIsAnError(t *testing.T) {
 	b := newBench(t)
 	b.addUser("ada")
 	access := b.tokens("ada").AccessToken
-	b.clock.add(6 * time.Minute)
+	b.clock.Add(6 * time.Minute)
 	_, err := b.LogOut(t.Context(), access, ScopeLocal)
 	wantCode(t, err, TokenExpired)
 }

@@ -91,7 +91,7 @@ func TestLogInIsThrottled(t *testing.T) {
 	if b.Hasher.Computed() != before {
 		t.Error("a throttled login cost a hash")
 	}
-	b.clock.add(known.RetryAfter)
+	b.clock.Add(known.RetryAfter)
 	b.logIn("ada")
 }
 

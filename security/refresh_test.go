@@ -16,7 +16,7 @@ func TestRefreshRotates(t *testing.T) {
 	login := b.logIn("ada")
 	seen := map[string]bool{login.RefreshToken: true}
 	for range 3 {
-		b.clock.add(time.Minute)
+		b.clock.Add(time.Minute)
 		next, err := b.Refresh(t.Context(), login.RefreshToken)
 		if err != nil {
 			t.Fatal(err)
@@ -62,7 +62,7 @@ func TestRefreshAgain(t *testing.T) {
 				}
 			}
 			b.wantAlive(first)
-			b.clock.add(tt.after)
+			b.clock.Add(tt.after)
 			again, err := b.Refresh(t.Context(), first.RefreshToken)
 			if tt.code != "" {
 				wantCode(t, err, tt.code)
@@ -117,10 +117,10 @@ func TestRefreshOfAnEndedSession(t *testing.T) {
 				b.t.Fatal(err)
 			}
 		}, models.EndedByLogout},
-		"idle": {func(b *bench, _ Login) { b.clock.add(time.Hour) }, models.EndedByIdle},
+		"idle": {func(b *bench, _ Login) { b.clock.Add(time.Hour) }, models.EndedByIdle},
 		"age": {func(b *bench, l Login) {
 			for range 6 {
-				b.clock.add(30 * time.Minute)
+				b.clock.Add(30 * time.Minute)
 				if next, err := b.Refresh(b.t.Context(), l.RefreshToken); err == nil {
 					l = next
 				}
@@ -158,9 +158,9 @@ func TestRetryDuringAnOutage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.clock.add(time.Second)
+	b.clock.Add(time.Second)
 	mend := b.breakFeed()
-	b.clock.add(time.Minute)
+	b.clock.Add(time.Minute)
 	if _, err := b.Refresh(t.Context(), first.RefreshToken); !errors.Is(err, models.ErrUnavailable) {
 		t.Errorf("during the outage: %v", err)
 	}
@@ -179,7 +179,7 @@ func TestRetryAtAServiceThatStartedDuringAnOutage(t *testing.T) {
 	if _, err := b.Refresh(t.Context(), first.RefreshToken); err != nil {
 		t.Fatal(err)
 	}
-	b.clock.add(20 * time.Minute)
+	b.clock.Add(20 * time.Minute)
 	b.StartedDuringOutage()
 	if err := b.Poll(t.Context()); err != nil {
 		t.Fatal(err)

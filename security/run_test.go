@@ -10,7 +10,7 @@ import (
 func TestRunEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.clock.add(time.Hour)
+	b.clock.Add(time.Hour)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -43,7 +43,7 @@ func TestPurgeGoesOnUntilNothingIsLeft(t *testing.T) {
 	b := newBench(t)
 	b.addUser("ada")
 	login := b.logIn("ada")
-	b.clock.add(32 * 24 * time.Hour)
+	b.clock.Add(32 * 24 * time.Hour)
 	b.Purge(t.Context())
 	if all, err := b.Sessions(t.Context(), *login.Principal()); err != nil || len(all) != 0 {
 		t.Errorf("%v, %v", all, err)

@@ -7,10 +7,10 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"sherpa/internal/testclock"
 	"sherpa/models"
 	"sherpa/security/password"
 	"sherpa/security/token"
@@ -24,29 +24,11 @@ const (
 
 func cheap() password.Params { return password.Params{MemoryKiB: 64, Time: 1, Threads: 1} }
 
-// clock stands still until a test moves it.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // bench is a service on a database of its own, with its clock.
 type bench struct {
 	*Service
 	t     *testing.T
-	clock *clock
+	clock *testclock.Clock
 	url   string
 }
 
@@ -62,7 +44,7 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &clock{now: time.Now().Truncate(time.Second)}
+	c := testclock.New(time.Now().Truncate(time.Second))
 	b := &bench{t: t, clock: c, url: url}
 	b.Service, err = NewService(Parts{
 		Store:  store,

@@ -92,7 +92,7 @@ func TestLogoutByAnOldRefreshToken(t *testing.T) {
 		if _, err := b.Refresh(t.Context(), s.mine.RefreshToken); err != nil {
 			t.Fatal(err)
 		}
-		b.clock.add(tt.after)
+		b.clock.Add(tt.after)
 		err := b.LogOutByRefreshToken(t.Context(), s.mine.RefreshToken, tt.scope)
 		if (err != nil) != (tt.code != "") || err != nil && !HasCode(err, tt.code) {
 			t.Errorf("%s: %v", tt.name, err)
@@ -159,7 +159,7 @@ func TestSessionsTellWhyTheyEnded(t *testing.T) {
 	if err := b.EndOwnSession(t.Context(), *s.mine.Principal(), s.second.Session.ID); err != nil {
 		t.Fatal(err)
 	}
-	b.clock.add(2 * time.Hour)
+	b.clock.Add(2 * time.Hour)
 	all, err := b.Sessions(t.Context(), *s.mine.Principal())
 	if err != nil || len(all) != 2 {
 		t.Fatal(all, err)
@@ -221,7 +221,7 @@ func TestCacheSavesTheDatabase(t *testing.T) {
 	if after.Loads != before.Loads+1 || after.Hits != before.Hits+9 || after.Sessions != 1 {
 		t.Errorf("before %+v, after %+v", before, after)
 	}
-	b.clock.add(59 * time.Minute)
+	b.clock.Add(59 * time.Minute)
 	if err := b.Poll(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -229,6 +229,6 @@ func TestCacheSavesTheDatabase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.clock.add(2 * time.Minute) // the cached end of the session is over, the real one is not
+	b.clock.Add(2 * time.Minute) // the cached end of the session is over, the real one is not
 	b.wantAlive(next)
 }
