@@ -177,25 +177,6 @@ func TestEverySettingHasHelp(t *testing.T) {
 	}
 }
 
-func TestHeapLimit(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name         string
-		cache, slots int
-		container    int64
-		want         int64
-	}{
-		{"default cache, two cores", 131072, 2, 0, (192 + 64 + 64) * mib},
-		{"small cache", 0, 1, 0, (32 + 64) * mib},
-		{"container", 131072, 2, 200 * mib, 180 * mib},
-		{"container without a limit", 0, 1, 9223372036854771712, (32 + 64) * mib},
-	} {
-		if got := heapLimit(tt.cache, tt.slots, tt.container); got != tt.want {
-			t.Errorf("%s: %d MiB, want %d", tt.name, got/mib, tt.want/mib)
-		}
-	}
-}
-
 // TestSpareProcsFollowTheDefault also checks that the work ends with its context.
 func TestSpareProcsFollowTheDefault(t *testing.T) { // not parallel: GOMAXPROCS is the process's
 	before := runtime.GOMAXPROCS(0)

@@ -17,8 +17,9 @@ const (
 	// procsInterval is how often GOMAXPROCS follows a change of the container's CPU limit, as Go does by
 	// default.
 	procsInterval = 30 * time.Second
-	// gcPercent makes the garbage collector run less often while the heap is small.
-	gcPercent = 300
+	// gcPercent makes the garbage collector run half as often as by default. More takes more than 256 MiB in
+	// a flood of logins: each hash leaves 19 MiB behind.
+	gcPercent = 200
 
 	mib = 1 << 20
 	// hashMemory is what each running hash takes, with the garbage of those before it.
@@ -33,8 +34,8 @@ func tune(config *Config) func(context.Context) {
 	if !config.isSet("GOGC") {
 		debug.SetGCPercent(gcPercent)
 	}
-	if !config.isSet("GOMEMLIMIT") {
-		debug.SetMemoryLimit(heapLimit(config.CacheSize, hashSlots(cores(), memoryLimit()), memoryLimit()))
+	if container := memoryLimit(); container > 0 && !config.isSet("GOMEMLIMIT") {
+		debug.SetMemoryLimit(container / 10 * 9)
 	}
 	if config.isSet("GOMAXPROCS") {
 		return func(context.Context) {}
@@ -61,17 +62,6 @@ func addSpareProcs(ctx context.Context) {
 		case <-ticker.C:
 		}
 	}
-}
-
-// heapLimit is where the garbage collector works harder, in bytes. It leaves room for full caches and hashes,
-// and never exceeds 90 % of the container's limit (0 for none).
-func heapLimit(cacheSize, slots int, container int64) int64 {
-	const entry = 1536 // bytes of a cached token and its session, with garbage
-	limit := int64(cacheSize)*entry + int64(slots)*hashMemory/2 + 64*mib
-	if container > 0 {
-		limit = min(limit, container/10*9)
-	}
-	return limit
 }
 
 // cores is how many cores this process may use. Go's default respects the limit of a container; NumCPU does
