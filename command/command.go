@@ -22,7 +22,7 @@ type commandLine struct {
 	Token       tokenCommands      `cmd:"" help:"Inspect access tokens."`
 	DB          dbCommands         `cmd:"" name:"db" help:"Inspect, back up and move the database."`
 	Key         keyCommands        `cmd:"" help:"Manage signing keys."`
-	Healthcheck healthcheckCommand `cmd:"" help:"Check that the server on this machine answers (for containers)."`
+	Healthcheck healthcheckCommand `cmd:"" help:"Check that the server on this machine answers."`
 }
 
 // Run carries out one command. lookup reads the environment. The error reports every bad setting at once.

@@ -12,7 +12,7 @@ import (
 type dbCommands struct {
 	Status dbStatusCommand `cmd:"" help:"Show the engine, the version of the schema, and sizes."`
 	Backup dbBackupCommand `cmd:"" help:"Copy a SQLite database to a new file while servers use it."`
-	Copy   dbCopyCommand   `cmd:"" help:"Copy everything into an empty database of either engine. Stop the servers first."`
+	Copy   dbCopyCommand   `cmd:"" help:"Copy everything into an empty database. Stop servers first."`
 }
 
 type dbStatusCommand struct {

@@ -13,11 +13,11 @@ import (
 )
 
 type tokenCommands struct {
-	Explain tokenExplainCommand `cmd:"" help:"Show which checks an access token passes. Fails unless it passes all."`
+	Explain tokenExplainCommand `cmd:"" help:"Show which checks a token passes. Fails unless all pass."`
 }
 
 type tokenExplainCommand struct {
-	Token string `arg:"" optional:"" help:"The token. Default: standard input, so that the shell keeps no copy."`
+	Token string `arg:"" optional:"" help:"The token. Default: standard input."`
 	JSON  bool   `name:"json" help:"Print JSON instead of a table."`
 }
 

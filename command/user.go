@@ -14,7 +14,7 @@ import (
 )
 
 type userCommands struct {
-	Add     userAddCommand     `cmd:"" help:"Create a user. Reads the password from a prompt or standard input."`
+	Add     userAddCommand     `cmd:"" help:"Create a user, with a password from a prompt or standard input."`
 	List    userListCommand    `cmd:"" help:"List the users."`
 	Passwd  userPasswdCommand  `cmd:"" help:"Set a user's password, and end the user's sessions."`
 	Disable userDisableCommand `cmd:"" help:"Stop a user from logging in, and end the user's sessions."`

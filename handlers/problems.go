@@ -18,7 +18,7 @@ type problemKind struct {
 	Code    security.Code `json:"code"`
 	Status  int           `json:"status"`
 	Title   string        `json:"title"`
-	Detail  string        `json:"-"` // for codes of package security; {fact}, {reason} and {wait} stand for the case
+	Detail  string        `json:"-"` // for codes of package security, with {fact}, {reason} and {wait}
 	Meaning string        `json:"meaning"`
 	Remedy  string        `json:"remedy"`
 }

@@ -1,13 +1,13 @@
-# Keeps one PostgreSQL server for the process at the other end of standard input, and outlives it long enough to leave
-# nothing behind: however that process ends, the input ends too.
+# Runs one PostgreSQL server for the process at the other end of standard input. However that process ends, the
+# input ends too. Then this script removes the server and its folder.
 #
 #   sh -c "$(cat guard.sh)" guard BINARIES PARENT [MEMORY]
 #
-# The server's folder F is in PARENT, or in MEMORY if that is there and has 2 GB to spare (in a container it often has
-# 64 MB).
+# The folder F of the server is in PARENT, or in MEMORY if that exists and has 2 GB to spare. In a container it
+# often has 64 MB.
 #
-# It prints "folder F" once F/data is there, and "ended" whenever the server has ended. It reads one line with a port
-# for each start, then one line (any) for the stop. What else it prints says why it gave up.
+# It prints "folder F" when F/data exists, and "ended" whenever the server has ended. It reads one line with a
+# port for each start, then one line (any) for the stop. Other output says why it gave up.
 
 exec 3<&0 </dev/null 2>&1
 trap '' PIPE
@@ -21,7 +21,8 @@ folder=$(mktemp -d "$parent/sherpa-pg-XXXXXX") || exit
 trap 'rm -rf "$folder"' EXIT
 
 for locale in C.UTF-8 C; do
-	"$bin/initdb" -D "$folder/data" -U sherpa -A trust --no-sync -E UTF8 --locale=$locale >"$folder/log" 2>&1 && break
+	"$bin/initdb" -D "$folder/data" -U sherpa -A trust --no-sync -E UTF8 --locale=$locale \
+		>"$folder/log" 2>&1 && break
 done
 if [ ! -e "$folder/data/postgresql.conf" ]; then
 	cat "$folder/log"
@@ -35,7 +36,7 @@ while read -r port <&3; do
 	server=$!
 	{
 		read -r _ <&3
-		# More than once: a server that has only just been started ignores the signal.
+		# More than once: a server that is starting ignores the signal.
 		while [ -e "$folder/running" ]; do
 			kill -QUIT $server
 			kill -CONT $server # a test may have frozen it

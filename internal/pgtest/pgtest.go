@@ -1,5 +1,5 @@
-// Package pgtest starts private PostgreSQL servers for tests, without root and without any set-up. However a
-// test process ends, its servers and their folders go with it. Only tests import it.
+// Package pgtest starts private PostgreSQL servers for tests, without root and without set-up. However a test
+// process ends, its servers and their folders end with it. Only tests import it.
 package pgtest
 
 import (
@@ -69,7 +69,7 @@ func Database(t testing.TB) string {
 	return shared.server.url(name)
 }
 
-// Connect returns a connection of an operator's, which ends with the test.
+// Connect returns a connection with all rights, which ends with the test.
 func Connect(t testing.TB, url string) *pgx.Conn {
 	t.Helper()
 	connection, err := pgx.Connect(t.Context(), url)
@@ -88,8 +88,8 @@ func Execute(t testing.TB, connection *pgx.Conn, statement string, args ...any) 
 	}
 }
 
-// Require skips the test where no PostgreSQL server is installed. With CI=true the test fails instead: nobody
-// would notice that it no longer runs.
+// Require skips the test if no PostgreSQL server is installed. With CI=true the test fails instead: otherwise
+// nobody would notice that it no longer runs.
 func Require(t testing.TB) {
 	t.Helper()
 	_, err := findBinaries(usualFolders()...)

@@ -20,7 +20,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// patience is how long a server may take to start, to stop, or to obey a statement.
+// patience is how long a server may take to start, to stop, or to run a statement.
 const patience = time.Minute
 
 //go:embed guard.sh
@@ -33,7 +33,7 @@ type Server struct {
 	running bool
 	guard   *exec.Cmd
 	orders  io.WriteCloser
-	news    <-chan string
+	printed <-chan string
 }
 
 // Start starts a server that promises all that PostgreSQL does, until the test ends. Options are lines for
@@ -75,7 +75,7 @@ func (s *Server) WriteFile(t testing.TB, name string, data []byte) {
 	}
 }
 
-// Stop ends the server as a crash would: no client hears of it, and nothing is written any more.
+// Stop ends the server like a crash: no client is told, and nothing more is written.
 func (s *Server) Stop(t testing.TB) {
 	t.Helper()
 	if !s.running {
@@ -143,25 +143,25 @@ func newServer(memory string) (*Server, error) {
 	if err := guard.Start(); err != nil {
 		return nil, err
 	}
-	return &Server{guard: guard, orders: orders, news: lines(output)}, nil
+	return &Server{guard: guard, orders: orders, printed: lines(output)}, nil
 }
 
-// lines passes on what the guard prints. There is room for all that it says in a test that does not listen.
+// lines returns what the guard prints. The channel has room for the output of a test that does not read it.
 func lines(output io.Reader) <-chan string {
-	news := make(chan string, 1000)
+	printed := make(chan string, 1000)
 	go func() {
-		defer close(news)
+		defer close(printed)
 		for scanner := bufio.NewScanner(output); scanner.Scan(); {
-			news <- scanner.Text()
+			printed <- scanner.Text()
 		}
 	}()
-	return news
+	return printed
 }
 
 // open waits for the folder, and starts the server with a database.
 func (s *Server) open(options []string) error {
 	var complaints []string
-	for line := range s.news {
+	for line := range s.printed {
 		if folder, ok := strings.CutPrefix(line, "folder "); ok {
 			s.folder = folder
 			break
@@ -196,8 +196,8 @@ func (s *Server) configure(options []string) error {
 	return errors.Join(err, file.Close())
 }
 
-// freePort looks below the ports that systems hand out to clients: while a server is stopped, none of them
-// may take its port.
+// freePort looks below the ports that systems give to clients: while a server is stopped, no client may take
+// its port.
 func freePort() (int, error) {
 	var err error
 	for range 100 {
@@ -227,7 +227,7 @@ func (s *Server) run() error {
 			return nil
 		}
 		select {
-		case line := <-s.news:
+		case line := <-s.printed:
 			return errors.Join(fmt.Errorf("postgres %s:\n%s", line, s.log()), s.release())
 		case <-time.After(20 * time.Millisecond):
 		}
@@ -235,7 +235,7 @@ func (s *Server) run() error {
 	return errors.Join(fmt.Errorf("not ready after %v: %w\n%s", patience, err, s.log()), s.halt())
 }
 
-// probe connects, and makes sure that it is this server who answers, and not one that took the port first.
+// probe connects, and checks that this server answers, not another one that took the port first.
 func (s *Server) probe() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -265,7 +265,7 @@ func (s *Server) halt() error {
 		return err
 	}
 	select {
-	case <-s.news:
+	case <-s.printed:
 		return nil
 	case <-time.After(patience):
 		return fmt.Errorf("still there after %v", patience)
@@ -284,7 +284,7 @@ func (s *Server) release() error {
 // remove ends the server, the guard and the folder.
 func (s *Server) remove() error {
 	err := s.orders.Close()
-	for range s.news { // until the guard has ended
+	for range s.printed { // until the guard has ended
 	}
 	return errors.Join(err, s.guard.Wait())
 }

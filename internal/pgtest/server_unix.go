@@ -12,8 +12,8 @@ import (
 
 const supported = true
 
-// unprivileged is a session of its own, out of reach of an interrupt at the terminal, and not as root, whom
-// PostgreSQL refuses.
+// unprivileged starts a session of its own, which an interrupt at the terminal does not reach, and not as
+// root, which PostgreSQL refuses.
 func unprivileged() (*syscall.SysProcAttr, error) {
 	attributes := &syscall.SysProcAttr{Setsid: true}
 	if os.Geteuid() != 0 {
