@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -86,28 +87,29 @@ func startReplicas(t *testing.T, count int, env ...string) (url string, all []*p
 	return url, all
 }
 
+// portsAsked is how many ports were tried, so that two tests of this process never get the same one.
+var portsAsked atomic.Int64
+
 // steadyAddress is below the ports that systems give to clients: no client may take it while the process that
 // belongs there is stopped.
 func steadyAddress(t *testing.T) string {
 	t.Helper()
-	var err error
-	for range 100 {
-		var l net.Listener
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.N(10000))); err == nil {
-			_ = l.Close()
-			return l.Addr().String()
-		}
+	address, err := freeAddress()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal(err)
-	return ""
+	return address
 }
 
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+func freeAddress() (address string, err error) {
+	first := 10000 + 200*int64(os.Getpid()%50) // other processes of tests begin elsewhere
+	for range 100 {
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+portsAsked.Add(1))); err == nil {
+			return l.Addr().String(), l.Close()
+		}
 	}
-	return l.Addr().String(), l.Close()
+	return "", err
 }
 
 // program is a command line of the program with the settings of the process.
