@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"syscall"
 	"time"
 
@@ -64,7 +63,8 @@ func serveService(
 	logger.InfoContext(ctx, "sherpa is listening", "url", url, "database", store.Name())
 	defer inBackground(ctx, tune(config))()
 	defer inBackground(ctx, service.Run)()
-	return serve(ctx, handlers.NewServer(handler, logger), listener, config, logger)
+	most := maxConnections(config.MaxConnections, descriptorLimit())
+	return serve(ctx, handlers.NewServer(handler, logger, most), listener, config, logger)
 }
 
 // inBackground starts work that goes on until stop is called. It outlives ctx, because the requests that
@@ -103,7 +103,7 @@ func waitForStore(
 	}
 }
 
-func listen(ctx context.Context, address string) (net.Listener, error) {
+func listen(ctx context.Context, address string) (*net.TCPListener, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("another program listens on %s; choose another address "+
@@ -112,7 +112,7 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	return listener, nil
+	return listener.(*net.TCPListener), nil // it is one because the network is tcp
 }
 
 // firstRun tells the operator how to log in for the first time. A generated password goes to the terminal,
@@ -138,7 +138,8 @@ func firstRun(ctx context.Context, config *Config, service *security.Service, te
 // serve blocks until the server has stopped. After a signal it serves on for ShutdownDelay with /readyz at
 // 503, so that proxies stop sending requests, and then lets running requests finish.
 func serve(
-	ctx context.Context, server *http.Server, listener net.Listener, config *Config, logger *slog.Logger,
+	ctx context.Context, server *handlers.Server, listener *net.TCPListener, config *Config,
+	logger *slog.Logger,
 ) error {
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(listener) }()
@@ -159,7 +160,7 @@ func serve(
 }
 
 // shutDown lets running requests finish.
-func shutDown(ctx context.Context, server *http.Server, grace time.Duration) error {
+func shutDown(ctx context.Context, server *handlers.Server, grace time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {

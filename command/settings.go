@@ -26,6 +26,7 @@ type Config struct {
 	SessionIdle       time.Duration `group:"Settings" default:"168h" placeholder:"DURATION"`
 	SessionAge        time.Duration `group:"Settings" default:"720h" placeholder:"DURATION"`
 	CacheSize         int           `group:"Settings" default:"131072" placeholder:"N"`
+	MaxConnections    int           `group:"Settings" default:"0" placeholder:"N"`
 	Issuer            string        `group:"Settings" default:"sherpa"`
 	Audience          string        `group:"Settings" default:"sherpa"`
 	PasswordMinLength int           `group:"Settings" default:"15" placeholder:"N"`
@@ -64,6 +65,9 @@ func settingHelp() map[string]string {
 		"session-age":  "A session ends at this age, even when it is refreshed, up to 8760h.",
 		"cache-size": "Entries of each cache, verified tokens and live sessions, from 100. " +
 			"100000 take about 100 MB.",
+		"max-connections": "How many connections may be open. At the bound, the connection whose client " +
+			"has been silent for longest makes room for the next one. 0: as many as the system's limit of " +
+			"open files allows, up to 10000.",
 		"issuer":              "The claim iss of access tokens.",
 		"audience":            "The claim aud of access tokens.",
 		"password-min-length": "Minimum length of a new password in characters, from 8 to 64.",
@@ -108,6 +112,7 @@ func (c *Config) validate(known []error) []error {
 		"session-idle", "%v is not between 1m and SHERPA_SESSION_AGE", c.SessionIdle)
 	check(c.SessionAge <= 8760*time.Hour, "session-age", "%v is more than 8760h", c.SessionAge)
 	check(c.CacheSize >= 100, "cache-size", "%d is less than 100", c.CacheSize)
+	check(c.MaxConnections >= 0, "max-connections", "%d is negative", c.MaxConnections)
 	check(c.Issuer != "", "issuer", "it is empty")
 	check(c.Audience != "", "audience", "it is empty")
 	check(c.PasswordMinLength >= password.MinLengthFloor && c.PasswordMinLength <= 64,

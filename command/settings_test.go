@@ -190,3 +190,28 @@ func TestSpareProcsFollowTheDefault(t *testing.T) { // not parallel: GOMAXPROCS 
 		t.Errorf("GOMAXPROCS is %d, want %d", got, want)
 	}
 }
+
+func TestMaxConnections(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		setting int
+		limit   uint64
+		want    int
+	}{
+		{"the setting wins", 7, 1024, 7},
+		{"the limit of most shells", 0, 1024, 984},
+		{"a tight limit", 0, 64, 24},
+		{"a limit below what the rest needs", 0, 30, 7},
+		{"no limit", 0, 0, 10_000},
+		{"a huge limit", 0, 1 << 20, 10_000},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := maxConnections(tt.setting, tt.limit); got != tt.want {
+				t.Errorf("%d connections, want %d", got, tt.want)
+			}
+		})
+	}
+}

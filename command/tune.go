@@ -24,6 +24,12 @@ const (
 	mib = 1 << 20
 	// hashMemory is what each running hash takes, with the garbage of those before it.
 	hashMemory = 64 * mib
+	// otherDescriptors is how many files and connections the process needs for everything but its clients,
+	// above all for the database.
+	otherDescriptors = 40
+	// mostConnections is how many connections the default allows at most: each takes about 20 KiB.
+	mostConnections = 10_000
+
 	// otherMemory is for everything else: full caches, requests.
 	otherMemory = 128 * mib
 )
@@ -62,6 +68,18 @@ func addSpareProcs(ctx context.Context) {
 		case <-ticker.C:
 		}
 	}
+}
+
+// maxConnections returns how many connections may be open: what the settings say, or what the limit
+// of descriptors leaves (0 for none).
+func maxConnections(setting int, limit uint64) int {
+	switch {
+	case setting > 0:
+		return setting
+	case limit == 0 || limit > mostConnections+otherDescriptors:
+		return mostConnections
+	}
+	return int(max(limit/4, limit-min(limit, otherDescriptors), 1))
 }
 
 // cores is how many cores this process may use. Go's default respects the limit of a container; NumCPU does

@@ -36,6 +36,7 @@ type process struct {
 	address string
 	dir     string
 	env     []string // more settings, which a test may change before a start
+	before  string   // a command of the shell that starts the program, such as "ulimit -n 64"
 	command *exec.Cmd
 	log     testlog.Buffer
 }
@@ -115,6 +116,10 @@ func freeAddress() (address string, err error) {
 // program is a command line of the program with the settings of the process.
 func (p *process) program(ctx context.Context, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, os.Args[0], args...)
+	if p.before != "" {
+		script := p.before + ` && exec "$0" "$@"`
+		c = exec.CommandContext(ctx, "sh", append([]string{"-c", script, os.Args[0]}, args...)...)
+	}
 	c.Dir = p.dir
 	c.Env = append(os.Environ(), asProgram+"=1", "SHERPA_LISTEN="+p.address)
 	c.Env = append(append(c.Env, "SHERPA_TRUSTED_PROXIES=127.0.0.1"), p.env...)

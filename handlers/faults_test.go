@@ -222,7 +222,7 @@ func TestBrokenHTTPIsRejected(t *testing.T) {
 
 func TestServerHasLimits(t *testing.T) {
 	t.Parallel()
-	s := handlers.NewServer(http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+	s := handlers.NewServer(http.NotFoundHandler(), slog.New(slog.DiscardHandler), 1)
 	for name, limit := range map[string]time.Duration{
 		"header": s.ReadHeaderTimeout, "read": s.ReadTimeout, "write": s.WriteTimeout, "idle": s.IdleTimeout,
 	} {

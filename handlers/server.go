@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 )
@@ -14,10 +15,21 @@ const (
 	maxHeaderBytes = 12 << 10 // net/http adds 4 KiB to it
 )
 
-// NewServer returns a server with limits for the handler. Its listener should come from Listen.
-func NewServer(handler http.Handler, logger *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler: handler,
+// Server is an HTTP server with limits for each connection, and for all of them together.
+type Server struct {
+	http.Server
+	connections *connections
+}
+
+// NewServer returns a server for the handler with at most maxConnections open connections.
+func NewServer(handler http.Handler, logger *slog.Logger, maxConnections int) *Server {
+	rare := newRareLog(logger)
+	open := newConnections(maxConnections, func() {
+		rare.log(slog.LevelWarn, "crowd", "too many connections are open: closed the one whose client was "+
+			"silent for longest; if these are not attacks, allow more with SHERPA_MAX_CONNECTIONS")
+	})
+	return &Server{connections: open, Server: http.Server{
+		Handler: open.awaitBodies(handler),
 
 		DisableGeneralOptionsHandler: true, // or OPTIONS * would go past the handler
 		ReadHeaderTimeout:            readTimeout,
@@ -25,6 +37,11 @@ func NewServer(handler http.Handler, logger *slog.Logger) *http.Server {
 		WriteTimeout:                 writeTimeout,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               maxHeaderBytes,
-		ErrorLog:                     slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
-	}
+		ConnState:                    open.changed,
+		ConnContext:                  withConnection,
+		ErrorLog:                     rare.standard(),
+	}}
 }
+
+// Serve is that of net/http.
+func (s *Server) Serve(l *net.TCPListener) error { return s.Server.Serve(s.connections.listen(l)) }

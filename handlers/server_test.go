@@ -124,11 +124,11 @@ func (s *server) serve(config handlers.Config, more []handlers.TestRoute) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	srv := handlers.NewServer(router, s.service.Logger)
+	srv := handlers.NewServer(router, s.service.Logger, 100)
 	go func() { _ = srv.Serve(listener) }()
 	s.t.Cleanup(func() { _ = srv.Close() })
 	s.router = router
