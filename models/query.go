@@ -253,13 +253,13 @@ type timeColumn struct{ to *time.Time }
 
 // Scan is called by database/sql.
 func (c timeColumn) Scan(value any) error {
-	var ms sql.NullInt64
-	if err := ms.Scan(value); err != nil {
-		return err
-	}
-	*c.to = time.Time{}
-	if ms.Valid {
-		*c.to = fromMillis(ms.Int64)
+	switch ms := value.(type) {
+	case nil:
+		*c.to = time.Time{}
+	case int64:
+		*c.to = fromMillis(ms)
+	default:
+		return fmt.Errorf("a time came as %T", value)
 	}
 	return nil
 }

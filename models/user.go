@@ -135,8 +135,10 @@ type rolesColumn struct{ to *[]string }
 
 // Scan is called by database/sql.
 func (c rolesColumn) Scan(value any) error {
-	var text sql.NullString
-	err := text.Scan(value)
-	*c.to = strings.Fields(text.String)
-	return err
+	text, ok := value.(string)
+	if !ok {
+		return fmt.Errorf("roles came as %T", value)
+	}
+	*c.to = strings.Fields(text)
+	return nil
 }
