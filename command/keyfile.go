@@ -23,8 +23,7 @@ func (c *Config) checkKeys() error {
 func (c *Config) keyRing() (token.KeyRing, error) {
 	switch {
 	case c.secretSet:
-		ring, err := token.ParseKeyRing(c.secretKey)
-		return ring, keyError("SHERPA_SECRET_KEY", err)
+		return parseKeyRing("SHERPA_SECRET_KEY", c.secretKey)
 	case c.SecretKeyFile != "":
 		return readKeyRing(c.SecretKeyFile)
 	case models.IsPostgres(c.DatabaseURL): // replicas with keys of their own would reject each other's tokens
@@ -82,15 +81,15 @@ func readKeyRing(path string) (token.KeyRing, error) {
 	if err != nil {
 		return token.KeyRing{}, fmt.Errorf("signing keys: %w", err)
 	}
-	ring, err := token.ParseKeyRing(string(text))
-	return ring, keyError(path, err)
+	return parseKeyRing(path, string(text))
 }
 
-func keyError(source string, err error) error {
-	if err == nil {
-		return nil
+func parseKeyRing(source, text string) (token.KeyRing, error) {
+	ring, err := token.ParseKeyRing(text)
+	if err != nil {
+		return ring, fmt.Errorf("signing keys in %s: %w", source, err)
 	}
-	return fmt.Errorf("signing keys in %s: %w", source, err)
+	return ring, nil
 }
 
 // writeOnce creates the file, mode 0600, with the text; it leaves an existing file alone. A link, unlike a

@@ -29,11 +29,7 @@ func isTerminal(stream any) bool {
 func readPassword(ctx context.Context, std Streams) (string, error) {
 	terminal, ok := std.In.(*os.File)
 	if !ok || !isTerminal(terminal) {
-		line, err := bufio.NewReader(io.LimitReader(std.In, 64<<10)).ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return "", fmt.Errorf("read password: %w", err)
-		}
-		return strings.TrimRight(line, "\r\n"), nil
+		return readLine(std.In, "password")
 	}
 	first, err := prompt(ctx, terminal, std.Err, "Password: ")
 	if err != nil {
@@ -47,6 +43,15 @@ func readPassword(ctx context.Context, std Streams) (string, error) {
 		return "", errors.New("the two passwords differ; nothing was changed")
 	}
 	return first, nil
+}
+
+// readLine reads the first line of a stream, without its end.
+func readLine(in io.Reader, what string) (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(in, 64<<10)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read %s: %w", what, err)
+	}
+	return strings.TrimRight(line, "\r\n"), nil
 }
 
 // prompt reads a line without echo. An interrupt restores the echo.

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -51,11 +50,7 @@ func (c tokenExplainCommand) read(in io.Reader) (string, error) {
 	if c.Token != "" {
 		return c.Token, nil
 	}
-	line, err := bufio.NewReader(io.LimitReader(in, 64<<10)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return "", fmt.Errorf("read token: %w", err)
-	}
-	return line, nil
+	return readLine(in, "token")
 }
 
 func verdict(checks []security.Check) error {

@@ -73,13 +73,14 @@ type userPasswdCommand struct {
 
 // Run sets the password and prints the user.
 func (c userPasswdCommand) Run(ctx context.Context, config *Config, std Streams) error {
-	return c.change(ctx, config, std, c.Username, func(service *security.Service, userID int64) error {
+	setPassword := func(service *security.Service, ctx context.Context, userID int64) error {
 		password, err := readPassword(ctx, std)
 		if err != nil {
 			return err
 		}
 		return service.SetPassword(ctx, userID, password)
-	})
+	}
+	return c.change(ctx, config, std, c.Username, setPassword)
 }
 
 type userDisableCommand struct {
@@ -89,9 +90,7 @@ type userDisableCommand struct {
 
 // Run disables the user and prints it.
 func (c userDisableCommand) Run(ctx context.Context, config *Config, std Streams) error {
-	return c.change(ctx, config, std, c.Username, func(service *security.Service, userID int64) error {
-		return service.DisableUser(ctx, userID)
-	})
+	return c.change(ctx, config, std, c.Username, (*security.Service).DisableUser)
 }
 
 type userEnableCommand struct {
@@ -101,9 +100,7 @@ type userEnableCommand struct {
 
 // Run enables the user and prints it.
 func (c userEnableCommand) Run(ctx context.Context, config *Config, std Streams) error {
-	return c.change(ctx, config, std, c.Username, func(service *security.Service, userID int64) error {
-		return service.EnableUser(ctx, userID)
-	})
+	return c.change(ctx, config, std, c.Username, (*security.Service).EnableUser)
 }
 
 type userDeleteCommand struct {
@@ -132,14 +129,14 @@ func (c userDeleteCommand) Run(ctx context.Context, config *Config, std Streams)
 // change applies do to the named user, and prints the user afterwards.
 func (o userOutput) change(
 	ctx context.Context, config *Config, std Streams, username string,
-	do func(service *security.Service, userID int64) error,
+	do func(service *security.Service, ctx context.Context, userID int64) error,
 ) error {
 	return withService(ctx, config, func(service *security.Service) error {
 		user, err := findUser(ctx, service, username)
 		if err != nil {
 			return err
 		}
-		if err := do(service, user.ID); err != nil {
+		if err := do(service, ctx, user.ID); err != nil {
 			return err
 		}
 		if user, err = findUser(ctx, service, username); err != nil {

@@ -22,7 +22,7 @@ type batcher[Item, Result any] struct {
 
 type queued[Item, Result any] struct {
 	item   Item
-	gone   <-chan struct{} // closed when the caller no longer waits
+	ctx    context.Context //nolint:containedctx // ends when the caller no longer waits
 	answer chan<- *Result  // has room; nil when the item was not applied
 }
 
@@ -45,7 +45,7 @@ func newBatcher[Item, Result any](
 func (b *batcher[Item, Result]) do(ctx context.Context, item Item) *Result {
 	answer := make(chan *Result, 1)
 	select {
-	case b.queue <- queued[Item, Result]{item, ctx.Done(), answer}:
+	case b.queue <- queued[Item, Result]{item, ctx, answer}:
 	case <-ctx.Done():
 		return nil
 	case <-b.ctx.Done():
@@ -87,7 +87,7 @@ func (b *batcher[Item, Result]) collect(first queued[Item, Result]) []queued[Ite
 }
 
 func (b *batcher[Item, Result]) applyAll(all []queued[Item, Result]) {
-	all = slices.DeleteFunc(all, queued[Item, Result].isGone)
+	all = slices.DeleteFunc(all, func(q queued[Item, Result]) bool { return q.ctx.Err() != nil })
 	if len(all) == 0 {
 		return
 	}
@@ -103,14 +103,5 @@ func (b *batcher[Item, Result]) applyAll(all []queued[Item, Result]) {
 	}
 	for i, q := range all {
 		q.answer <- results[i]
-	}
-}
-
-func (q queued[Item, Result]) isGone() bool {
-	select {
-	case <-q.gone:
-		return true
-	default:
-		return false
 	}
 }

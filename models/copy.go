@@ -147,16 +147,14 @@ func (t table) insert(rows int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `INSERT INTO %s (%s) VALUES `, t.name, t.columns)
 	for i := range rows * t.width() {
+		before := ", "
 		switch {
 		case i == 0:
-			b.WriteByte('(')
+			before = "("
 		case i%t.width() == 0:
-			b.WriteString("), (")
-		default:
-			b.WriteString(", ")
+			before = "), ("
 		}
-		fmt.Fprintf(&b, "$%d", i+1)
+		fmt.Fprintf(&b, "%s$%d", before, i+1)
 	}
-	b.WriteByte(')')
-	return b.String()
+	return b.String() + ")"
 }

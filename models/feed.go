@@ -29,14 +29,8 @@ func (s *Store) endIn(
 ) ([]string, error) {
 	query := `UPDATE sessions SET ended_at = $1, ended_reason = $2
 		WHERE ` + which + ` AND ended_at IS NULL RETURNING id`
-	ended, err := list(
-		ctx,
-		s.connection,
-		tx,
-		"end sessions",
-		scanID,
-		query,
-		append([]any{millis(at), string(reason)}, args...)...)
+	args = append([]any{millis(at), string(reason)}, args...)
+	ended, err := list(ctx, s.connection, tx, "end sessions", scanValue[string], query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -60,5 +54,5 @@ func (s *Store) revoke(ctx context.Context, tx *sql.Tx, sessionIDs []string) err
 // Revocations returns the ids of the sessions that ended in the latest past, by the clock of the database.
 func (s *Store) Revocations(ctx context.Context, past time.Duration) ([]string, error) {
 	query := `SELECT session_id FROM revocations WHERE revoked_at >= ` + s.engine.clock + ` - $1`
-	return readAll(ctx, s, "read revocations", scanID, query, past.Milliseconds())
+	return readAll(ctx, s, "read revocations", scanValue[string], query, past.Milliseconds())
 }

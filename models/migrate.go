@@ -17,10 +17,7 @@ var migrationFiles embed.FS
 // embeddedMigrations are those of this program: Sherpa's, numbered from 1, and those of a fork, numbered by
 // date.
 func embeddedMigrations() fs.FS {
-	files, err := fs.Sub(migrationFiles, "migrations")
-	if err != nil {
-		return migrationFiles // cannot happen: the name is a constant
-	}
+	files, _ := fs.Sub(migrationFiles, "migrations") // fails for an invalid name alone
 	return files
 }
 
@@ -63,20 +60,9 @@ func knownMigrations(migrations fs.FS) (known []int64, err error) {
 
 // appliedMigrations returns the versions that the database has, in order. It fails also when there is no
 // schema yet.
-func appliedMigrations(ctx context.Context, db queryer, table string) (applied []int64, err error) {
+func appliedMigrations(ctx context.Context, db queryer, table string) ([]int64, error) {
 	query := `SELECT DISTINCT version_id FROM ` + table + ` WHERE version_id > 0 ORDER BY version_id`
-	for version, err := range each(ctx, db, scanVersion, query) {
-		if err != nil {
-			return nil, err
-		}
-		applied = append(applied, version)
-	}
-	return applied, nil
-}
-
-func scanVersion(row scanner) (version int64, err error) {
-	err = row.Scan(&version)
-	return version, err
+	return collect(each(ctx, db, scanValue[int64], query))
 }
 
 // missing returns what all has and some lacks.

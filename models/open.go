@@ -54,12 +54,6 @@ func connect(ctx context.Context, url string, create bool, migrations fs.FS) (*c
 	return connectSQLite(ctx, url, create, migrations)
 }
 
-const (
-	sqliteScheme    = "sqlite:"
-	postgresScheme  = "postgres://"
-	postgresScheme2 = "postgresql://"
-)
-
 // ErrNoDatabase says that there is no database of Sherpa's at a URL.
 var ErrNoDatabase = errors.New("there is no database")
 
@@ -76,5 +70,5 @@ func CheckURL(url string) error {
 
 // IsPostgres reports whether the URL names a PostgreSQL database.
 func IsPostgres(url string) bool {
-	return strings.HasPrefix(url, postgresScheme) || strings.HasPrefix(url, postgresScheme2)
+	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
 }

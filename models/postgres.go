@@ -108,10 +108,9 @@ func connectionLost(err error) bool {
 func parsePostgres(text string) (postgres, error) {
 	parsed, err := url.Parse(text)
 	if err != nil { // not shown: it may quote a password
-		return postgres{}, errors.New(
-			"it is not a URL such as postgres://USER:PASSWORD@HOST:5432/NAME?sslmode=verify-full; " +
-				"write special characters in the password as %XX",
-		)
+		return postgres{}, errors.New("it is not a URL such as " +
+			"postgres://USER:PASSWORD@HOST:5432/NAME?sslmode=verify-full; " +
+			"write special characters in the password as %XX")
 	}
 	query := parsed.Query()
 	p := postgres{connections: defaultConnections}
@@ -175,11 +174,8 @@ func refuseSilentPlaintext(config *pgx.ConnConfig, query url.Values) error {
 	}
 	for _, host := range hosts {
 		if !onThisMachine(host) {
-			return fmt.Errorf(
-				"say how the connection to %s is protected: add ?sslmode=verify-full, "+
-					"or sslmode=disable on a network that you trust",
-				host,
-			)
+			return fmt.Errorf("say how the connection to %s is protected: add ?sslmode=verify-full, "+
+				"or sslmode=disable on a network that you trust", host)
 		}
 	}
 	return nil

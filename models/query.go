@@ -83,9 +83,14 @@ func list[T any](
 	ctx context.Context, c *connection, db queryer, operation string, scan func(scanner) (T, error),
 	query string, args ...any,
 ) (all []T, err error) {
-	for row, err := range each(ctx, db, scan, query, args...) {
+	all, err = collect(each(ctx, db, scan, query, args...))
+	return all, c.wrap(operation, err)
+}
+
+func collect[T any](rows iter.Seq2[T, error]) (all []T, err error) {
+	for row, err := range rows {
 		if err != nil {
-			return nil, c.wrap(operation, err)
+			return nil, err
 		}
 		all = append(all, row)
 	}
@@ -187,14 +192,25 @@ func (s *Store) changeOne(ctx context.Context, operation, query string, args ...
 	return s.execOne(ctx, s.write, operation, query, args...)
 }
 
-func scanBool(row scanner) (yes bool, err error) {
-	err = row.Scan(&yes)
-	return yes, err
+// insertOne inserts a row under the next id of the table, which is $1 of the query, and returns the id. It
+// returns ErrNotFound when the query inserts none.
+func (s *Store) insertOne(ctx context.Context, table, query string, args ...any) (id int64, err error) {
+	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if id, err = s.nextID(ctx, tx, table); err != nil {
+			return err
+		}
+		return s.execOne(ctx, tx, "insert into "+table, query, append([]any{id}, args...)...)
+	})
+	return id, err
 }
 
-func scanID(row scanner) (id string, err error) {
-	err = row.Scan(&id)
-	return id, err
+// nextID returns the next id of a counter. It counts in a table, because the id of a deleted row must not
+// come back: it could be in somebody else's token.
+func (s *Store) nextID(ctx context.Context, tx *sql.Tx, counter string) (id int64, err error) {
+	const query = `INSERT INTO counters (name, value) VALUES ($1, 1)
+		ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value`
+	err = tx.QueryRowContext(ctx, query, counter).Scan(&id)
+	return id, s.wrap("next id", err)
 }
 
 // execOne runs a statement that changes one row, or returns ErrNotFound when it changed none.
@@ -232,9 +248,24 @@ func millis(t time.Time) int64 { return t.UnixMilli() }
 
 func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
-func fromNullMillis(ms sql.NullInt64) time.Time {
-	if !ms.Valid {
-		return time.Time{}
+// timeColumn reads what millis wrote; NULL is the zero time.
+type timeColumn struct{ to *time.Time }
+
+// Scan is called by database/sql.
+func (c timeColumn) Scan(value any) error {
+	switch ms := value.(type) {
+	case nil:
+		*c.to = time.Time{}
+	case int64:
+		*c.to = fromMillis(ms)
+	default:
+		return fmt.Errorf("a time came as %T", value)
 	}
-	return fromMillis(ms.Int64)
+	return nil
+}
+
+// scanValue reads a row of one column.
+func scanValue[T any](row scanner) (value T, err error) {
+	err = row.Scan(&value)
+	return value, err
 }

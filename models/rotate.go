@@ -69,14 +69,8 @@ func (s *Store) rotateInStatement(ctx context.Context, all []Rotation) ([]*Rotat
 		}
 		return place, err
 	}
-	_, err := list(
-		ctx,
-		s.connection,
-		s.write,
-		"rotate sessions",
-		scan,
-		rotateSessionsQuery(),
-		columns(all)...)
+	const operation = "rotate sessions"
+	_, err := list(ctx, s.connection, s.write, operation, scan, rotateSessionsQuery(), columns(all)...)
 	return done, err
 }
 
@@ -91,10 +85,8 @@ func rotateSessionQuery() string {
 
 // scanRotated reads what rotateSessionQuery returns, and the columns before it.
 func scanRotated(row scanner, before ...any) (r Rotated, err error) {
-	var roles string
-	var ends int64
-	err = row.Scan(append(before, &r.UserID, &ends, &r.Username, &roles)...)
-	r.Roles, r.EndsAt = splitRoles(roles), fromMillis(ends)
+	columns := []any{&r.UserID, timeColumn{&r.EndsAt}, &r.Username, rolesColumn{&r.Roles}}
+	err = row.Scan(append(before, columns...)...)
 	return r, err
 }
 
@@ -105,8 +97,7 @@ func scanRotated(row scanner, before ...any) (r Rotated, err error) {
 func rotateSessionsQuery() string {
 	return `WITH asked AS (
 			SELECT * FROM unnest(CAST($1 AS TEXT[]), CAST($2 AS BIGINT[]), CAST($3 AS TEXT[]),
-				CAST($4 AS TEXT[]),
-					CAST($5 AS BIGINT[]), CAST($6 AS BIGINT[]))
+				CAST($4 AS TEXT[]), CAST($5 AS BIGINT[]), CAST($6 AS BIGINT[]))
 				WITH ORDINALITY AS asked (session_id, from_count, from_hash, hash, at, idle_ends_at, place)
 			WHERE place BETWEEN 1 AND $7
 		), free AS (

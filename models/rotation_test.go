@@ -125,14 +125,8 @@ func TestRotationsUseIndexes(t *testing.T) {
 	t.Parallel()
 	s := openStore(t, pgtest.Database(t))
 	for _, n := range []int{1, maxBatch} {
-		steps, err := list(
-			t.Context(),
-			s.connection,
-			s.read,
-			"explain",
-			scanID,
-			"EXPLAIN "+rotateSessionsQuery(),
-			columns(make([]Rotation, n))...)
+		query, args := "EXPLAIN "+rotateSessionsQuery(), columns(make([]Rotation, n))
+		steps, err := list(t.Context(), s.connection, s.read, "explain", scanValue[string], query, args...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -65,21 +65,17 @@ const sessionWithUserQuery = `SELECT ` + sessionColumns + `, u.username, u.roles
 
 // SessionWithUser returns the session and its user as they are now, or ErrNotFound.
 func (s *Store) SessionWithUser(ctx context.Context, id string) (session Session, user User, err error) {
-	var roles string
-	var disabled sql.NullInt64
 	err = s.reading(ctx, func(ctx context.Context) error {
 		query, err := s.reads.get(ctx, sessionWithUserQuery) //nolint:sqlclosecheck // stays open
 		if err != nil {
 			return err
 		}
-		session, err = scanSession(query.QueryRowContext(ctx, id), &user.Username, &roles, &disabled)
+		session, err = scanSession(query.QueryRowContext(ctx, id),
+			&user.Username, rolesColumn{&user.Roles}, timeColumn{&user.DisabledAt})
 		return err
 	})
-	if err != nil {
-		return Session{}, User{}, s.wrap("read session", err)
-	}
-	user.ID, user.Roles, user.DisabledAt = session.UserID, splitRoles(roles), fromNullMillis(disabled)
-	return session, user, nil
+	user.ID = session.UserID
+	return session, user, s.wrap("read session", err)
 }
 
 // Sessions returns the user's sessions, the newest first, at most limit.
@@ -101,7 +97,7 @@ func (s *Store) LiveSessions(ctx context.Context, userID int64, at time.Time) it
 // AnyLiveSession reports whether the user has a session that has not ended at this time.
 func (s *Store) AnyLiveSession(ctx context.Context, userID int64, at time.Time) (bool, error) {
 	query := `SELECT EXISTS (SELECT 1 FROM sessions WHERE user_id = $1 AND ` + isLive(`$2`) + `)`
-	return readOne(ctx, s, "look for sessions", scanBool, query, userID, millis(at))
+	return readOne(ctx, s, "look for sessions", scanValue[bool], query, userID, millis(at))
 }
 
 // NamedSession is a session with the name of its user.
@@ -118,22 +114,14 @@ func scanNamedSession(row scanner) (named NamedSession, err error) {
 func scanOneSession(row scanner) (Session, error) { return scanSession(row) }
 
 // scanSession reads sessionColumns, and the columns of the query after them.
-func scanSession(row scanner, more ...any) (Session, error) {
-	var (
-		s                             Session
-		created, used, idleEnds, ends int64
-		ended                         sql.NullInt64
-		reason                        sql.NullString
-	)
-	columns := []any{&s.ID, &s.UserID, &created, &used, &idleEnds, &ends, &s.Address, &s.UserAgent,
-		&s.RefreshCount, &s.RefreshHash, &ended, &reason}
-	if err := row.Scan(append(columns, more...)...); err != nil {
-		return Session{}, err
-	}
-	s.CreatedAt, s.LastUsedAt = fromMillis(created), fromMillis(used)
-	s.IdleEndsAt, s.EndsAt, s.EndedAt = fromMillis(idleEnds), fromMillis(ends), fromNullMillis(ended)
+func scanSession(row scanner, more ...any) (s Session, err error) {
+	var reason sql.NullString
+	columns := []any{&s.ID, &s.UserID, timeColumn{&s.CreatedAt}, timeColumn{&s.LastUsedAt},
+		timeColumn{&s.IdleEndsAt}, timeColumn{&s.EndsAt}, &s.Address, &s.UserAgent,
+		&s.RefreshCount, &s.RefreshHash, timeColumn{&s.EndedAt}, &reason}
+	err = row.Scan(append(columns, more...)...)
 	s.EndedReason = EndedReason(reason.String)
-	return s, nil
+	return s, err
 }
 
 // EndSession ends one session of the user. It reports whether it was this call that ended it.

@@ -35,7 +35,7 @@ func never(error) bool { return false }
 
 // SQLitePath returns the absolute file path in "sqlite:PATH".
 func SQLitePath(url string) (string, error) {
-	path, ok := strings.CutPrefix(url, sqliteScheme)
+	path, ok := strings.CutPrefix(url, "sqlite:")
 	if !ok || path == "" {
 		return "", errors.New("it must be sqlite:PATH or postgres://USER@HOST:PORT/NAME")
 	}
@@ -91,11 +91,7 @@ func openSQLite(path string, migrations fs.FS) (*connection, error) {
 	read.SetMaxOpenConns(sqliteReaders)
 	read.SetMaxIdleConns(sqliteReaders)
 	return &connection{
-		engine:     sqliteEngine(),
-		name:       path,
-		write:      write,
-		read:       read,
-		migrations: migrations,
+		engine: sqliteEngine(), name: path, write: write, read: read, migrations: migrations,
 	}, nil
 }
 

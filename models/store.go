@@ -26,12 +26,10 @@ func (s *Store) Ready(ctx context.Context) error {
 	if _, err := s.Empty(ctx); err != nil {
 		return err
 	}
-	var writable bool
-	err := s.reading(ctx, func(ctx context.Context) error {
-		return s.read.QueryRowContext(ctx, s.engine.writable).Scan(&writable)
-	})
+	const operation = "look whether it takes changes"
+	writable, err := readOne(ctx, s, operation, scanValue[bool], s.engine.writable)
 	if err == nil && !writable {
-		err = errors.New("it is read-only")
+		err = s.wrap(operation, errors.New("it is read-only"))
 	}
-	return s.wrap("look whether it takes changes", err)
+	return err
 }

@@ -25,12 +25,11 @@ const day = 24 * time.Hour
 // tables is every table, those first that others refer to. A test compares it with the schema.
 func tables() []table {
 	forever := retention{} // Purge leaves the rows alone
-	const user = "id, username, password_hash, roles, created_at, password_changed_at, disabled_at"
 	const session = "id, user_id, created_at, last_used_at, idle_ends_at, ends_at, address, user_agent, " +
 		"refresh_count, refresh_hash, ended_at, ended_reason"
 	return []table{
 		{"counters", "name, value", forever},
-		{"users", user, forever},
+		{"users", userColumns, forever},
 		// Ended sessions stay for a while, so that their users can see why they ended.
 		{"sessions", session, retention{key: "id", column: "idle_ends_at", keep: 30 * day}},
 		// Much longer than any replica looks back.

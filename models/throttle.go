@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 )
 
@@ -48,14 +49,11 @@ func (s *Store) countAddress(ctx context.Context, tx *sql.Tx, a LoginAttempt) (t
 	const query = `INSERT INTO login_rates (key, whole_at) VALUES ($1, $2)
 		ON CONFLICT (key) DO UPDATE SET whole_at =
 			CASE WHEN login_rates.whole_at > $3 THEN login_rates.whole_at ELSE $3 END + $4
-		WHERE login_rates.whole_at <= $5 RETURNING whole_at`
-	slack := time.Duration(a.Burst-1) * a.Interval
-	var wholeAt int64
-	err := tx.QueryRowContext(ctx, query, a.AddressKey, millis(a.At.Add(a.Interval)), millis(a.At),
-		a.Interval.Milliseconds(), millis(a.At.Add(slack))).Scan(&wholeAt)
-	return s.waitUnless(
-		ctx, tx, err, a.At.Add(slack), `SELECT whole_at FROM login_rates WHERE key = $1`, a.AddressKey,
-	)
+		WHERE login_rates.whole_at <= $5`
+	latest := a.At.Add(time.Duration(a.Burst-1) * a.Interval)
+	err := s.execOne(ctx, tx, "count login", query, a.AddressKey, millis(a.At.Add(a.Interval)), millis(a.At),
+		a.Interval.Milliseconds(), millis(latest))
+	return s.waitUnless(ctx, tx, err, latest, `SELECT whole_at FROM login_rates WHERE key = $1`, a.AddressKey)
 }
 
 // failureKey returns the counter of failures for this attempt.
@@ -76,9 +74,8 @@ func (s *Store) countTry(ctx context.Context, tx *sql.Tx, key string, at time.Ti
 			WHEN login_failures.tries < $3 THEN 0
 			WHEN login_failures.tries >= $3 + 12 THEN $4
 			ELSE 1000 * (CAST(1 AS BIGINT) << CAST(login_failures.tries - $3 AS INTEGER)) END
-		WHERE login_failures.tries < $3 OR login_failures.next_at <= $2 RETURNING next_at`
-	var nextAt int64
-	err := tx.QueryRowContext(ctx, query, key, millis(at), FreeTries, maxWait.Milliseconds()).Scan(&nextAt)
+		WHERE login_failures.tries < $3 OR login_failures.next_at <= $2`
+	err := s.execOne(ctx, tx, "count login", query, key, millis(at), FreeTries, maxWait.Milliseconds())
 	return s.waitUnless(ctx, tx, err, at, `SELECT next_at FROM login_failures WHERE key = $1`, key)
 }
 
@@ -86,11 +83,8 @@ func (s *Store) countTry(ctx context.Context, tx *sql.Tx, key string, at time.Ti
 func (s *Store) waitUnless(
 	ctx context.Context, tx *sql.Tx, counted error, when time.Time, query, key string,
 ) (time.Duration, error) {
-	if counted == nil {
-		return 0, nil
-	}
-	if counted != sql.ErrNoRows { //nolint:errorlint // Row.Scan returns the value itself
-		return 0, s.wrap("count login", counted)
+	if !errors.Is(counted, ErrNotFound) {
+		return 0, counted
 	}
 	var until int64
 	if err := tx.QueryRowContext(ctx, query, key).Scan(&until); err != nil {

@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -26,46 +27,21 @@ func (u User) Disabled() bool { return !u.DisabledAt.IsZero() }
 const userColumns = `id, username, password_hash, roles, created_at, password_changed_at, disabled_at`
 
 // CreateUser stores u under a new id and returns it with that id; ErrUsernameTaken when the name is in use.
-func (s *Store) CreateUser(ctx context.Context, u User) (User, error) {
-	err := s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		id, err := s.nextID(ctx, tx, "users")
-		if err != nil {
-			return err
-		}
-		u.ID = id
-		return s.insertUser(ctx, tx, u)
-	})
-	if err != nil {
-		return User{}, err
-	}
-	return u, nil
-}
-
-// nextID returns the next id of a counter. It counts in a table, because the id of a deleted row must not
-// come back: it could be in somebody else's token.
-func (s *Store) nextID(ctx context.Context, tx *sql.Tx, counter string) (id int64, err error) {
-	const query = `INSERT INTO counters (name, value) VALUES ($1, 1)
-		ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value`
-	err = tx.QueryRowContext(ctx, query, counter).Scan(&id)
-	return id, s.wrap("next id", err)
-}
-
-func (s *Store) insertUser(ctx context.Context, tx *sql.Tx, u User) error {
+func (s *Store) CreateUser(ctx context.Context, u User) (_ User, err error) {
 	const query = `INSERT INTO users (id, username, password_hash, roles, created_at, password_changed_at)
 		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (username) DO NOTHING`
-	n, err := changed(tx.ExecContext(ctx, query, u.ID, u.Username, u.PasswordHash, joinRoles(u.Roles),
-		millis(u.CreatedAt), millis(u.PasswordChangedAt)))
-	if err != nil || n == 1 {
-		return s.wrap("create user", err)
+	u.ID, err = s.insertOne(ctx, "users", query, u.Username, u.PasswordHash, strings.Join(u.Roles, " "),
+		millis(u.CreatedAt), millis(u.PasswordChangedAt))
+	if errors.Is(err, ErrNotFound) { // the name was in conflict
+		return User{}, fmt.Errorf("create user: %w", ErrUsernameTaken)
 	}
-	return fmt.Errorf("create user: %w", ErrUsernameTaken)
+	return u, err
 }
 
 // UserByName returns the user with this normalised name, or ErrNotFound.
 func (s *Store) UserByName(ctx context.Context, username string) (User, error) {
-	return readOne(
-		ctx, s, "read user", scanUser, `SELECT `+userColumns+` FROM users WHERE username = $1`, username,
-	)
+	const query = `SELECT ` + userColumns + ` FROM users WHERE username = $1`
+	return readOne(ctx, s, "read user", scanUser, query, username)
 }
 
 // UserByID returns the user with this id, or ErrNotFound.
@@ -75,14 +51,13 @@ func (s *Store) UserByID(ctx context.Context, id int64) (User, error) {
 
 // Users yields every user in the order of the names; an error ends the sequence.
 func (s *Store) Users(ctx context.Context) iter.Seq2[User, error] {
-	return stream(
-		ctx, s.connection, "list users", scanUser, `SELECT `+userColumns+` FROM users ORDER BY username`,
-	)
+	const query = `SELECT ` + userColumns + ` FROM users ORDER BY username`
+	return stream(ctx, s.connection, "list users", scanUser, query)
 }
 
 // Empty reports whether there is no user yet.
 func (s *Store) Empty(ctx context.Context) (bool, error) {
-	some, err := readOne(ctx, s, "look for users", scanBool, `SELECT EXISTS (SELECT 1 FROM users)`)
+	some, err := readOne(ctx, s, "look for users", scanValue[bool], `SELECT EXISTS (SELECT 1 FROM users)`)
 	return !some, err
 }
 
@@ -149,24 +124,21 @@ func (s *Store) DeleteUser(ctx context.Context, userID int64, at time.Time) (end
 	return ended, err
 }
 
-func scanUser(row scanner) (User, error) {
-	var (
-		u                User
-		roles            string
-		created, changed int64
-		disabled         sql.NullInt64
-	)
-	err := row.Scan(&u.ID, &u.Username, &u.PasswordHash, &roles, &created, &changed, &disabled)
-	if err != nil {
-		return User{}, err
-	}
-	u.Roles = splitRoles(roles)
-	u.CreatedAt, u.PasswordChangedAt = fromMillis(created), fromMillis(changed)
-	u.DisabledAt = fromNullMillis(disabled)
-	return u, nil
+func scanUser(row scanner) (u User, err error) {
+	err = row.Scan(&u.ID, &u.Username, &u.PasswordHash, rolesColumn{&u.Roles}, timeColumn{&u.CreatedAt},
+		timeColumn{&u.PasswordChangedAt}, timeColumn{&u.DisabledAt})
+	return u, err
 }
 
-// Roles are in one column, separated by blanks, which no role name contains.
-func joinRoles(roles []string) string { return strings.Join(roles, " ") }
+// rolesColumn reads roles, which blanks separate: no role name contains one.
+type rolesColumn struct{ to *[]string }
 
-func splitRoles(text string) []string { return strings.Fields(text) }
+// Scan is called by database/sql.
+func (c rolesColumn) Scan(value any) error {
+	text, ok := value.(string)
+	if !ok {
+		return fmt.Errorf("roles came as %T", value)
+	}
+	*c.to = strings.Fields(text)
+	return nil
+}

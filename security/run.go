@@ -16,21 +16,27 @@ const (
 // Run reads the revocation feed and deletes old rows until ctx ends. It returns when both have stopped.
 func (s *Service) Run(ctx context.Context) {
 	var work sync.WaitGroup
-	work.Go(func() { s.pollFeed(ctx) })
-	work.Go(func() { s.purgeRegularly(ctx) })
+	work.Go(func() {
+		failing := s.report(ctx, false, s.Poll(ctx))
+		every(ctx, pollInterval, func() { failing = s.report(ctx, failing, s.Poll(ctx)) })
+	})
+	work.Go(func() { every(ctx, purgeInterval, func() { s.Purge(ctx) }) })
 	work.Wait()
 }
 
-func (s *Service) pollFeed(ctx context.Context) {
-	ticker := time.NewTicker(pollInterval)
+// every runs do at each interval until ctx ends.
+func every(ctx context.Context, interval time.Duration, do func()) {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	failing := false
-	for ctx.Err() == nil {
-		failing = s.report(ctx, failing, s.Poll(ctx))
+	for {
 		select {
 		case <-ctx.Done():
 		case <-ticker.C:
 		}
+		if ctx.Err() != nil {
+			return
+		}
+		do()
 	}
 }
 
@@ -48,19 +54,6 @@ func (s *Service) report(ctx context.Context, failing bool, err error) bool {
 		s.Logger.InfoContext(ctx, "the revocation feed can be read again")
 	}
 	return err != nil
-}
-
-func (s *Service) purgeRegularly(ctx context.Context) {
-	ticker := time.NewTicker(purgeInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			s.Purge(ctx)
-		}
-	}
 }
 
 // Purge deletes rows that nobody needs, in small batches, so that logins and refreshes go on meanwhile.

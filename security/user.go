@@ -115,15 +115,11 @@ func checkRoles(roles []string) error {
 	if len(roles) > maxRoles {
 		return fmt.Errorf("a user has at most %d roles", maxRoles)
 	}
+	valid := regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
 	for _, role := range roles {
-		if !isRole(role) {
+		if !valid.MatchString(role) {
 			return fmt.Errorf("role %q: use a lower-case letter, then up to 31 letters, digits, - or _", role)
 		}
 	}
 	return nil
-}
-
-func isRole(name string) bool {
-	ok, err := regexp.MatchString(`^[a-z][a-z0-9_-]{0,31}$`, name)
-	return ok && err == nil
 }
