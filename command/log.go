@@ -7,21 +7,38 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"sherpa/handlers"
 )
 
 // flushDelay is the longest time that a line about a request waits for others, so that they share one system
 // call.
 const flushDelay = 100 * time.Millisecond
 
-// newLogger returns a logger, and a function that writes the lines that still wait. Warnings and errors never
-// wait: they may be the last lines of the process.
-func newLogger(config *Config, out io.Writer) (*slog.Logger, func() error) {
+// logs are where the server writes.
+type logs struct {
+	*slog.Logger
+	access handlers.AccessLog // nil for none
+	flush  func() error       // writes the lines that still wait
+}
+
+// newLogs returns the logs that the settings ask for. Warnings and errors never wait: they may be the last
+// lines of the process.
+func newLogs(config *Config, out io.Writer) logs {
 	options := &slog.HandlerOptions{Level: config.LogLevel}
+	var all logs
 	if config.LogFormat == "text" || config.LogFormat == "auto" && isTerminal(out) {
-		return slog.New(slog.NewTextHandler(out, options)), func() error { return nil }
+		logger := slog.New(slog.NewTextHandler(out, options))
+		all = logs{logger, handlers.SlogAccess{Logger: logger}, func() error { return nil }}
+	} else {
+		lines := &lineBuffer{out: bufio.NewWriterSize(out, 64<<10)}
+		logger := slog.New(urgentHandler{slog.NewJSONHandler(lines, options), lines})
+		all = logs{logger, jsonAccess{lines, config.LogLevel}, lines.Flush}
 	}
-	lines := &lineBuffer{out: bufio.NewWriterSize(out, 64<<10)}
-	return slog.New(urgentHandler{slog.NewJSONHandler(lines, options), lines}), lines.Flush
+	if !config.AccessLog.on {
+		all.access = nil
+	}
+	return all
 }
 
 // lineBuffer collects lines for at most flushDelay.
@@ -35,11 +52,16 @@ type lineBuffer struct {
 func (b *lineBuffer) Write(line []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.schedule()
+	return b.out.Write(line)
+}
+
+// schedule needs the lock.
+func (b *lineBuffer) schedule() {
 	if !b.scheduled {
 		b.scheduled = true
 		time.AfterFunc(flushDelay, func() { _ = b.Flush() }) // the next Write returns the error of the stream
 	}
-	return b.out.Write(line)
 }
 
 // Flush writes all lines.

@@ -19,9 +19,9 @@ type serveCommand struct{}
 
 // Run serves until ctx ends, then lets running requests finish.
 func (serveCommand) Run(ctx context.Context, config *Config, std Streams) (err error) {
-	logger, flush := newLogger(config, std.Out)
-	defer func() { err = errors.Join(err, flush()) }()
-	store, waited, err := waitForStore(ctx, config, logger)
+	log := newLogs(config, std.Out)
+	defer func() { err = errors.Join(err, log.flush()) }()
+	store, waited, err := waitForStore(ctx, config, log.Logger)
 	if err != nil {
 		return err
 	}
@@ -30,24 +30,25 @@ func (serveCommand) Run(ctx context.Context, config *Config, std Streams) (err e
 	if err != nil {
 		return err
 	}
-	service, err := newService(config, store, keys, logger)
+	service, err := newService(config, store, keys, log.Logger)
 	if err != nil {
 		return err
 	}
 	if waited {
 		service.StartedDuringOutage()
 	}
-	return serveService(ctx, config, std, store, service)
+	return serveService(ctx, config, std, log.access, store, service)
 }
 
 // serveService listens before it creates the first user: a start that fails must not have printed a password.
 func serveService(
-	ctx context.Context, config *Config, std Streams, store *models.Store, service *security.Service,
+	ctx context.Context, config *Config, std Streams, access handlers.AccessLog, store *models.Store,
+	service *security.Service,
 ) error {
 	logger := service.Logger
 	handler, err := handlers.New(handlers.Config{
 		Service: service, Store: store, Now: time.Now, Logger: logger,
-		AccessLog: config.AccessLog.on, TrustedProxies: config.TrustedProxies, Stopping: ctx.Done(),
+		AccessLog: access, TrustedProxies: config.TrustedProxies, Stopping: ctx.Done(),
 	})
 	if err != nil {
 		return err

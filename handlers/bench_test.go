@@ -25,7 +25,7 @@ func BenchmarkMountain(b *testing.B) {
 			Mountain string `json:"mountain"`
 		}{c.Param("name")})
 	})
-	s := newServer(b, func(c *handlers.Config) { c.AccessLog = false })
+	s := newServer(b, func(c *handlers.Config) { c.AccessLog = nil })
 	token := s.login(username, password)
 	for name, router := range map[string]http.Handler{"bare": bare, "sherpa": s.router} {
 		b.Run(name, func(b *testing.B) {

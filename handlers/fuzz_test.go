@@ -22,7 +22,7 @@ func (s *server) serveDirectly(t *testing.T, request *http.Request) answer {
 
 func fuzzServer(f *testing.F) *server {
 	f.Helper()
-	return newServer(f, func(c *handlers.Config) { c.AccessLog = false })
+	return newServer(f, func(c *handlers.Config) { c.AccessLog = nil })
 }
 
 func FuzzLoginBody(f *testing.F) {

@@ -11,26 +11,22 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-
-	"sherpa/security"
 )
 
 // goodRequestID is what a proxy may name a request; anything else could forge a line in a log.
 var goodRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{8,64}$`)
 
-// observe gives the request an id and logs one line at its end. The line has the route, not the path: a path
-// may hold what nobody should read.
-func observe(logger *slog.Logger, accessLog bool) gin.HandlerFunc {
+// observe gives the request an id and logs one line at its end, unless log is nil.
+func observe(log AccessLog) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		id := c.GetHeader(headerRequestID)
 		if id == "" || !goodRequestID.MatchString(id) {
 			id = newRequestID()
 		}
 		c.Writer.Header()[headerRequestID] = []string{id}
-		if accessLog && logger.Enabled(c.Request.Context(), slog.LevelInfo) {
+		if log != nil {
 			start := time.Now()
-			// Deferred: an aborted answer is logged too.
-			defer func() { logRequest(c, logger, id, time.Since(start)) }()
+			defer func() { log.Log(accessOf(c, id, start)) }() // deferred: an aborted answer is logged too
 		}
 		c.Next()
 	}
@@ -39,27 +35,6 @@ func observe(logger *slog.Logger, accessLog bool) gin.HandlerFunc {
 // newRequestID returns 13 letters and digits. The highest bit makes all of them as long.
 func newRequestID() string {
 	return strconv.FormatUint(rand.Uint64()|1<<63, 36) //nolint:gosec // G404: a name, not a secret
-}
-
-func logRequest(c *gin.Context, logger *slog.Logger, id string, took time.Duration) {
-	level := requestLevel(c)
-	if level < slog.LevelInfo && !logger.Enabled(c.Request.Context(), level) {
-		return
-	}
-	var user slog.Attr // an empty attribute is left out
-	if principal, ok := security.PrincipalOf(c); ok {
-		user = slog.Int64("user_id", principal.UserID)
-	}
-	record := slog.NewRecord(time.Now(), level, "request", 0) // 0: to look for the caller costs time
-	record.AddAttrs(
-		slog.String("method", c.Request.Method),
-		slog.String("route", c.FullPath()),
-		slog.Int("status", c.Writer.Status()),
-		slog.Int64("us", took.Microseconds()),
-		slog.String("client", c.ClientIP()),
-		slog.String("request_id", id),
-		user)
-	_ = logger.Handler().Handle(c.Request.Context(), record) // like Logger.Log: an error has no reader
 }
 
 // requestLevel: a proxy asks several times a second whether all is well, and nobody wants to read that it is.

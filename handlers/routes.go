@@ -24,7 +24,7 @@ type Config struct {
 	Store          *models.Store    // for resources of a fork
 	Now            func() time.Time // the clock of these resources
 	Logger         *slog.Logger
-	AccessLog      bool
+	AccessLog      AccessLog       // nil for none
 	TrustedProxies []netip.Prefix  // whose X-Forwarded-For is believed; none by default
 	Stopping       <-chan struct{} // closed when the process has been told to stop; nil is never
 }
@@ -97,7 +97,7 @@ func (a *api) prepare(config Config) error {
 	if err := a.engine.SetTrustedProxies(texts(config.TrustedProxies)); err != nil {
 		return fmt.Errorf("trusted proxies: %w", err)
 	}
-	a.engine.Use(observe(config.Logger, config.AccessLog), a.recover, secureHeaders())
+	a.engine.Use(observe(config.AccessLog), a.recover, secureHeaders())
 	a.engine.NoRoute(a.noRoute)
 	a.engine.NoMethod(a.noMethod)
 	return nil

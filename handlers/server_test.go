@@ -114,7 +114,7 @@ func (s *server) config(service *security.Service) handlers.Config {
 		Store:     s.store,
 		Now:       s.clock.Now,
 		Logger:    service.Logger,
-		AccessLog: true,
+		AccessLog: handlers.SlogAccess{Logger: service.Logger},
 	}
 }
 

@@ -1,0 +1,63 @@
+package handlers
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"sherpa/security"
+)
+
+// Access is what the access log says about a request. It has the route, not the path: a path may hold what
+// nobody should read.
+type Access struct {
+	At        time.Time // its end
+	Level     slog.Level
+	Method    string
+	Route     string // empty when there is none for the path
+	Status    int
+	Took      time.Duration
+	Client    string // its address
+	RequestID string
+	UserID    int64 // 0 for nobody
+}
+
+// AccessLog writes a line about each request.
+type AccessLog interface{ Log(Access) }
+
+func accessOf(c *gin.Context, id string, start time.Time) Access {
+	principal, _ := security.PrincipalOf(c)
+	end := time.Now()
+	return Access{
+		At: end, Level: requestLevel(c), Method: c.Request.Method, Route: c.FullPath(),
+		Status: c.Writer.Status(), Took: end.Sub(start), Client: c.ClientIP(), RequestID: id,
+		UserID: principal.UserID,
+	}
+}
+
+// SlogAccess is an AccessLog in the format of a logger.
+type SlogAccess struct{ Logger *slog.Logger }
+
+// Log writes the line unless the logger leaves out its level.
+func (l SlogAccess) Log(a Access) {
+	ctx := context.Background()
+	if !l.Logger.Enabled(ctx, a.Level) {
+		return
+	}
+	var user slog.Attr // an empty attribute is left out
+	if a.UserID != 0 {
+		user = slog.Int64("user_id", a.UserID)
+	}
+	record := slog.NewRecord(a.At, a.Level, "request", 0) // 0: to look for the caller costs time
+	record.AddAttrs(
+		slog.String("method", a.Method),
+		slog.String("route", a.Route),
+		slog.Int("status", a.Status),
+		slog.Int64("us", a.Took.Microseconds()),
+		slog.String("client", a.Client),
+		slog.String("request_id", a.RequestID),
+		user)
+	_ = l.Logger.Handler().Handle(ctx, record) // like Logger.Log: an error has no reader
+}
