@@ -2,7 +2,7 @@
 // error.
 //
 // It knows HTTP and Gin. It knows no SQL and not how tokens are made. To add a resource, write a type like
-// Mountain and register it in routes.
+// Mountain and register it in the method routes.
 package handlers
 
 import (
@@ -29,7 +29,8 @@ type Config struct {
 	Stopping       <-chan struct{} // closed when the process has been told to stop; nil is never
 }
 
-// routes is the whole API on one screen. Open routes are for everybody; protected ones only for a principal.
+// routes is the whole API on one screen. Nobody guards the open routes, though some check a token themselves;
+// the protected ones are only for a principal.
 func (a *api) routes(open, protected *gin.RouterGroup) {
 	a.resource(open, "/auth", Login{Gate: a.gate})
 	a.resource(open, "/auth/refresh", Refresh{Gate: a.gate})

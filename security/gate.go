@@ -32,8 +32,8 @@ type Tokens struct {
 // Gate adapts gin-jwt to the Service, and Gin's requests to principals. It decides nothing itself.
 //
 // gin-jwt runs the login and signs every access token. Its parser is lenient and its statuses are fixed, so
-// the Service verifies tokens, and gin-jwt's IdentityHandler is the door to that. Each of gin-jwt's traps has
-// its test in package handlers.
+// the Service verifies tokens: Guard calls the field IdentityHandler of gin-jwt's middleware, which NewGate
+// sets to identity. Each of gin-jwt's traps has its test in package handlers.
 type Gate struct {
 	service *Service
 	jwt     *ginjwt.GinJWTMiddleware
@@ -87,8 +87,8 @@ func (g *Gate) LogIn(c *gin.Context, credentials Credentials) (Tokens, error) {
 	return g.pair(call.access, call.login), nil
 }
 
-// authenticate is gin-jwt's Authenticator. All that can fail happens here, because gin-jwt then hands out a
-// token. It never returns nil without an error: gin-jwt would hand out a token for that as well.
+// authenticate is gin-jwt's Authenticator. All that can fail happens here: after it, gin-jwt only signs. It
+// never returns nil without an error: gin-jwt would hand out a token for that as well.
 func (g *Gate) authenticate(c *gin.Context) (any, error) {
 	call, ok := c.Value(keyLogin).(*loginCall)
 	if !ok {
@@ -136,8 +136,8 @@ func keepError(err error, c *gin.Context) string {
 	return ""
 }
 
-// dropChallenge is gin-jwt's Unauthorized. gin-jwt's status and challenge are ignored: a database that is
-// down is 401 for it.
+// dropChallenge is gin-jwt's Unauthorized. Its status and challenge are ignored: gin-jwt would answer 401 even
+// when the database is down.
 func dropChallenge(c *gin.Context, _ int, _ string) { c.Writer.Header().Del("WWW-Authenticate") }
 
 // Refresh exchanges a refresh token for new tokens. The errors are those of Service.Refresh.
@@ -175,7 +175,7 @@ func (g *Gate) LogOut(c *gin.Context, scope Scope) error {
 	return err
 }
 
-// Guard returns an error unless the request comes from a principal. It asks gin-jwt's IdentityHandler.
+// Guard returns an error unless the request comes from a principal.
 func (g *Gate) Guard(c *gin.Context) error {
 	principal, ok := g.jwt.IdentityHandler(c).(*Principal)
 	if ok && principal != nil {

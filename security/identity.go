@@ -58,7 +58,7 @@ func (s *Service) Identity(ctx context.Context, claims *token.Claims) (*Principa
 // liveSession returns the session with its principal, from the cache if the cache is fresh.
 func (s *Service) liveSession(ctx context.Context, id string, now time.Time) (*liveSession, error) {
 	if !s.feed.fresh(ctx, now) {
-		return s.loadSession(ctx, id) // fails closed: a stale cache is not used
+		return s.loadSession(ctx, id) // fails closed: the outage is longer than cacheGrace
 	}
 	live, ok := s.cache.sessions.GetIfPresent(id)
 	if ok && now.UnixMilli() < live.endsAt {
