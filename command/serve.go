@@ -22,6 +22,7 @@ type serveCommand struct{}
 func (serveCommand) Run(ctx context.Context, config *Config, std Streams) (err error) {
 	logger, flush := newLogger(config, std.Out)
 	defer func() { err = errors.Join(err, flush()) }()
+	logger.InfoContext(ctx, "sherpa is starting", "build", config.build)
 	store, waited, err := waitForStore(ctx, config, logger)
 	if err != nil {
 		return err
@@ -31,6 +32,7 @@ func (serveCommand) Run(ctx context.Context, config *Config, std Streams) (err e
 	if err != nil {
 		return err
 	}
+	config.warnOfOpenKeyFile(ctx, logger)
 	service, err := newService(config, store, keys, logger)
 	if err != nil {
 		return err
@@ -49,6 +51,7 @@ func serveService(
 	handler, err := handlers.New(handlers.Config{
 		Service: service, Store: store, Now: time.Now, Logger: logger,
 		AccessLog: config.AccessLog.on, TrustedProxies: config.TrustedProxies, Stopping: ctx.Done(),
+		Version: config.build.Version,
 	})
 	if err != nil {
 		return err
