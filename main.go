@@ -15,11 +15,17 @@ import (
 	"sherpa/command"
 )
 
+// The linker sets these in a build outside Git, such as that of the image: see the Dockerfile.
+var (
+	version string
+	commit  string //nolint:gochecknoglobals // the linker can set nothing else
+)
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	std := command.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
-	err := command.Run(ctx, os.Args[1:], os.LookupEnv, std)
+	err := command.Run(ctx, os.Args[1:], os.Environ(), command.ReadBuild(version, commit), std)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sherpa:", err)

@@ -23,28 +23,35 @@ type commandLine struct {
 	DB          dbCommands         `cmd:"" name:"db" help:"Inspect, back up and move the database."`
 	Key         keyCommands        `cmd:"" help:"Manage signing keys."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Check that the server on this machine answers."`
+	Version     versionCommand     `cmd:"" help:"Show the version, the commit, Go and the platform."`
+
+	PrintVersion kong.VersionFlag `name:"version" help:"Show the same as the command version."`
 }
 
-// Run carries out one command. lookup reads the environment. The error reports every bad setting at once.
-func Run(ctx context.Context, args []string, lookup func(string) (string, bool), std Streams) error {
+// Run carries out one command. environ is the environment, as os.Environ returns it. The error reports every
+// bad setting at once.
+func Run(ctx context.Context, args, environ []string, build Build, std Streams) error {
 	var line commandLine
 	var errs []error
 	exited := false
 	exit := kong.Exit(func(int) { exited = true })
-	parser, err := newParser(&line, lookup, &errs, kong.Writers(std.Out, std.Err), exit)
+	env := newEnvironment(environ)
+	parser, err := newParser(&line, env.lookup, &errs,
+		kong.Writers(std.Out, std.Err), exit, kong.Vars{"version": build.String()})
 	if err != nil {
 		return err
 	}
 	parsed, err := parser.Parse(args)
-	if exited { // --help has been printed
+	if exited { // --help or --version has been printed
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("%w (see sherpa --help)", err)
 	}
-	line.lookup = lookup
-	line.secretKey, line.secretSet = lookup("SHERPA_SECRET_KEY")
+	line.build, line.lookup = build, env.lookup
+	line.secretKey, line.secretSet = env.lookup(secretKeyVariable)
 	errs = append(errs, line.validate(errs)...)
+	errs = append(errs, env.unknownSettings(variables(parser.Model))...)
 	if parsed.Command() == "serve" { // other commands must work before there is a good key
 		errs = append(errs, line.checkKeys())
 	}

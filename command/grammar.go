@@ -15,6 +15,9 @@ import (
 // settingPrefix is the start of the environment variables of settings.
 const settingPrefix = "SHERPA_"
 
+// secretKeyVariable is the one setting without a flag.
+const secretKeyVariable = settingPrefix + "SECRET_KEY"
+
 const settingGroup = "Settings"
 
 // prefixes are networks in CIDR notation; a single address counts as one.
@@ -52,6 +55,17 @@ func isSetting(flag *kong.Flag) bool { return flag.Group != nil && flag.Group.Ke
 // variable returns the name of a setting's environment variable.
 func variable(flag string) string {
 	return settingPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// variables returns the names of all settings' variables.
+func variables(model *kong.Application) []string {
+	names := []string{secretKeyVariable}
+	for _, flag := range model.Flags {
+		if isSetting(flag) {
+			names = append(names, variable(flag.Name))
+		}
+	}
+	return names
 }
 
 // describe adds the help, the variable and the default of each setting.

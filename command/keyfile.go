@@ -1,10 +1,15 @@
 package command
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 
 	"sherpa/models"
 	"sherpa/security/token"
@@ -23,7 +28,7 @@ func (c *Config) checkKeys() error {
 func (c *Config) keyRing() (token.KeyRing, error) {
 	switch {
 	case c.secretSet:
-		return parseKeyRing("SHERPA_SECRET_KEY", c.secretKey)
+		return parseKeyRing(secretKeyVariable, c.secretKey)
 	case c.SecretKeyFile != "":
 		return readKeyRing(c.SecretKeyFile)
 	case models.IsPostgres(c.DatabaseURL): // replicas with keys of their own would reject each other's tokens
@@ -36,6 +41,35 @@ func (c *Config) keyRing() (token.KeyRing, error) {
 		return token.KeyRing{}, err
 	}
 	return readKeyRing(path)
+}
+
+// warnOfOpenKeyFile tells the operator when every account of the machine can reach the keys: whoever has them
+// can make a token for any user. It runs after keyRing, so there is a file, or the variable.
+func (c *Config) warnOfOpenKeyFile(ctx context.Context, logger *slog.Logger) {
+	path := c.SecretKeyFile
+	if c.makesKey() {
+		path, _ = c.ownKeyFile() // keyRing has reported the error
+	}
+	if path == "" || !openToOthers(path) {
+		return
+	}
+	logger.WarnContext(ctx, "every account of this machine can read or change the signing keys; run "+
+		"chmod o= on their file (Kubernetes: defaultMode: 0440 in the volume)", "file", path)
+}
+
+// containerSecrets is where Docker and Podman show a container its own secrets. Compose keeps the mode that
+// the file has outside, where a folder protects it: see deploy/make-secrets.
+const containerSecrets = "/run/secrets/"
+
+// openToOthers reports whether accounts other than the owner and the group have rights to the file. Windows
+// has other rights, which the mode does not show.
+func openToOthers(path string) bool {
+	const others fs.FileMode = 0o007
+	if runtime.GOOS == "windows" || strings.HasPrefix(path, containerSecrets) {
+		return false
+	}
+	info, err := os.Stat(path)
+	return err == nil && info.Mode()&others != 0
 }
 
 // makesKey reports whether we generate the key: the operator provides none, and no other replica needs the

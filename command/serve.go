@@ -21,6 +21,7 @@ type serveCommand struct{}
 func (serveCommand) Run(ctx context.Context, config *Config, std Streams) (err error) {
 	log := newLogs(config, std.Out)
 	defer func() { err = errors.Join(err, log.flush()) }()
+	log.InfoContext(ctx, "sherpa is starting", "build", config.build)
 	store, waited, err := waitForStore(ctx, config, log.Logger)
 	if err != nil {
 		return err
@@ -30,6 +31,7 @@ func (serveCommand) Run(ctx context.Context, config *Config, std Streams) (err e
 	if err != nil {
 		return err
 	}
+	config.warnOfOpenKeyFile(ctx, log.Logger)
 	service, err := newService(config, store, keys, log.Logger)
 	if err != nil {
 		return err
@@ -49,6 +51,7 @@ func serveService(
 	handler, err := handlers.New(handlers.Config{
 		Service: service, Store: store, Now: time.Now, Logger: logger,
 		AccessLog: access, TrustedProxies: config.TrustedProxies, Stopping: ctx.Done(),
+		Version: config.build.Version,
 	})
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"sherpa/models"
@@ -12,7 +13,7 @@ import (
 
 type sessionCommands struct {
 	List sessionListCommand `cmd:"" help:"List the live sessions, the newest first."`
-	End  sessionEndCommand  `cmd:"" help:"End one session, or all sessions of a user, within a second."`
+	End  sessionEndCommand  `cmd:"" help:"End one session, those of a user, or all, within a second."`
 }
 
 type sessionListCommand struct {
@@ -43,12 +44,13 @@ func (c sessionListCommand) Run(ctx context.Context, config *Config, std Streams
 type sessionEndCommand struct {
 	ID   string `arg:"" optional:"" help:"Session to end."`
 	User string `help:"User whose sessions to end." placeholder:"NAME"`
+	All  bool   `help:"End every session of every user."`
 }
 
 // Run ends the sessions and prints how many.
 func (c sessionEndCommand) Run(ctx context.Context, config *Config, std Streams) error {
-	if (c.ID == "") == (c.User == "") {
-		return errors.New("name one session, or a user with --user")
+	if err := c.check(); err != nil {
+		return err
 	}
 	return withService(ctx, config, func(service *security.Service) error {
 		ended, err := c.end(ctx, service)
@@ -60,7 +62,19 @@ func (c sessionEndCommand) Run(ctx context.Context, config *Config, std Streams)
 	})
 }
 
+// check wants exactly one of the three: a mistake here must not log everybody out.
+func (c sessionEndCommand) check() error {
+	named := slices.DeleteFunc([]bool{c.ID != "", c.User != "", c.All}, func(yes bool) bool { return !yes })
+	if len(named) != 1 {
+		return errors.New("name one session, or a user with --user NAME, or everybody with --all")
+	}
+	return nil
+}
+
 func (c sessionEndCommand) end(ctx context.Context, service *security.Service) (int, error) {
+	if c.All {
+		return service.EndAllSessions(ctx)
+	}
 	if c.User != "" {
 		user, err := findUser(ctx, service, c.User)
 		if err != nil {

@@ -40,6 +40,7 @@ type Config struct {
 	secretKey string
 	secretSet bool // also when it is empty: then something that should have set it has failed
 	lookup    func(string) (string, bool)
+	build     Build
 }
 
 // defaultDatabase is the database URL of a start without settings.

@@ -70,13 +70,10 @@ func FuzzSettings(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name, value string) {
 		const secret = "a secret that nobody may see"
-		env := map[string]string{"SHERPA_" + name: value, "SHERPA_SECRET_KEY": secret}
+		environ := []string{"SHERPA_" + name + "=" + value, "SHERPA_SECRET_KEY=" + secret}
 		var out strings.Builder
-		err := Run(
-			t.Context(), []string{"key", "new"},
-			func(n string) (string, bool) { text, ok := env[n]; return text, ok },
-			Streams{strings.NewReader(""), &out, &out},
-		)
+		err := Run(t.Context(), []string{"key", "new"}, environ, Build{},
+			Streams{strings.NewReader(""), &out, &out})
 		if err == nil && out.Len() == 0 {
 			t.Errorf("%s=%q: neither an error nor a key", name, value)
 		}

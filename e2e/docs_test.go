@@ -155,7 +155,7 @@ func (p page) replay(t *testing.T, program string, env ...string) {
 	if err := os.Symlink(program, filepath.Join(bin, "sherpa")); err != nil {
 		t.Fatal(err)
 	}
-	env = append(os.Environ(), append(env, asProgram+"=1", "SHERPA_LISTEN="+address,
+	env = append(plainEnviron(), append(env, asProgram+"=1", "SHERPA_LISTEN="+address,
 		"PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))...)
 	serveDocs(t, program, dir, env)
 	waitUntilReady(t, "http://"+address)

@@ -16,15 +16,16 @@ import (
 	"sherpa/internal/pgtest"
 )
 
-// asProgram makes the test binary run the program: for a test that needs its process id.
-const asProgram = "SHERPA_TEST_AS_PROGRAM"
+// asProgram makes the test binary run the program: for a test that needs its process id. It does not begin
+// like a setting, because the program refuses those that it does not know.
+const asProgram = "TEST_AS_SHERPA"
 
 // main is the program.
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	std := command.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
-	if err := command.Run(ctx, os.Args[1:], os.LookupEnv, std); err != nil {
+	if err := command.Run(ctx, os.Args[1:], os.Environ(), command.ReadBuild("", ""), std); err != nil {
 		fmt.Fprintln(os.Stderr, "sherpa:", err)
 		os.Exit(1)
 	}

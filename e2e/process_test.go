@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -121,9 +122,17 @@ func (p *process) program(ctx context.Context, args ...string) *exec.Cmd {
 		c = exec.CommandContext(ctx, "sh", append([]string{"-c", script, os.Args[0]}, args...)...)
 	}
 	c.Dir = p.dir
-	c.Env = append(os.Environ(), asProgram+"=1", "SHERPA_LISTEN="+p.address)
+	c.Env = append(plainEnviron(), asProgram+"=1", "SHERPA_LISTEN="+p.address)
 	c.Env = append(append(c.Env, "SHERPA_TRUSTED_PROXIES=127.0.0.1"), p.env...)
 	return c
+}
+
+// plainEnviron is the environment without settings. The program refuses those of these tests, such as
+// SHERPA_KILLS, because it does not know them.
+func plainEnviron() []string {
+	return slices.DeleteFunc(os.Environ(), func(entry string) bool {
+		return strings.HasPrefix(entry, "SHERPA_")
+	})
 }
 
 // sherpa runs a command of the program, as another process, and returns what it printed.

@@ -18,11 +18,12 @@ const replicaPassword = "a long walk to base camp"
 // addUsers creates users with replicaPassword.
 func addUsers(t *testing.T, url string, names ...string) {
 	t.Helper()
-	lookup := func(name string) (string, bool) { return url, name == "SHERPA_DATABASE_URL" }
+	env := []string{"SHERPA_DATABASE_URL=" + url}
 	for _, name := range names {
 		std := silent()
 		std.In = strings.NewReader(replicaPassword + "\n")
-		if err := command.Run(t.Context(), []string{"user", "add", name}, lookup, std); err != nil {
+		err := command.Run(t.Context(), []string{"user", "add", name}, env, command.Build{}, std)
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

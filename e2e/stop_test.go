@@ -35,10 +35,8 @@ func TestShutdownLetsRequestsFinish(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	database := "sqlite:" + t.TempDir() + "/sherpa.db"
-	env := map[string]string{"SHERPA_LISTEN": address, "SHERPA_DATABASE_URL": database}
-	lookup := func(name string) (string, bool) { text, ok := env[name]; return text, ok }
-	go func() { done <- command.Run(ctx, nil, lookup, silent()) }()
+	env := []string{"SHERPA_LISTEN=" + address, "SHERPA_DATABASE_URL=sqlite:" + t.TempDir() + "/sherpa.db"}
+	go func() { done <- command.Run(ctx, nil, env, command.Build{}, silent()) }()
 	waitUntilReady(t, "http://"+address)
 
 	body := heldBody{make(chan struct{})}

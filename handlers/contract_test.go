@@ -237,7 +237,6 @@ func TestMountainRefusesNames(t *testing.T) {
 		{"two names", "/mountain/a/b", 404},
 		{"not UTF-8", "/mountain/%ff", 400},
 		{"unknown route", "/volcano/x", 404},
-		{"root", "/", 404},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -247,6 +246,36 @@ func TestMountainRefusesNames(t *testing.T) {
 				t.Errorf("got %d %s", a.status, a.body)
 			}
 		})
+	}
+}
+
+// TestSlashAtTheEnd: the answer names the route, and repeats nothing of the request.
+func TestSlashAtTheEnd(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	const other = "There is no resource at this path. GET / says where to begin."
+	without := func(route string) string {
+		return "There is no resource at this path. Without the slash at its end there is one: " + route
+	}
+	for _, tt := range []struct{ name, method, path, detail string }{
+		{"a resource", "GET", "/mountain/everest/", without("/mountain/<name>")},
+		{"hostile text", "GET", "/mountain/%3Cscript%3E/", without("/mountain/<name>")},
+		{"no parameter", "POST", "/auth/", without("/auth")},
+		{"deeper", "GET", "/auth/sessions/", without("/auth/sessions")},
+		{"a parameter, deeper", "DELETE", "/auth/sessions/ABC/", without("/auth/sessions/<id>")},
+		{"whatever the method", "POST", "/mountain/everest/", without("/mountain/<name>")},
+		{"and the query", "GET", "/healthz/?x=/", without("/healthz")},
+		{"two slashes", "GET", "/mountain/everest//", other},
+		{"a parameter is missing", "GET", "/mountain/", other},
+		{"a part too many", "GET", "/mountain/a/b/", other},
+		{"an encoded slash", "GET", "/mountain/a%2Fb/", other},
+		{"no such resource", "GET", "/volcano/", other},
+		{"no slash", "GET", "/volcano", other},
+	} {
+		a := s.do(tt.method, tt.path, "")
+		if p := a.problem(t); a.status != 404 || p.Detail != tt.detail || a.header.Get("Location") != "" {
+			t.Errorf("%s: %d %q", tt.name, a.status, p.Detail)
+		}
 	}
 }
 
@@ -297,7 +326,7 @@ func TestHeadHasTheHeadersOfGet(t *testing.T) {
 func TestEveryAnswerHasSecurityHeaders(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	for _, path := range []string{"/healthz", "/mountain/x", "/nowhere", "/problems/forbidden"} {
+	for _, path := range []string{"/", "/healthz", "/mountain/x", "/nowhere", "/problems/forbidden"} {
 		a := s.do("GET", path, "")
 		if a.header.Get("X-Content-Type-Options") != "nosniff" ||
 			a.header.Get("Cache-Control") != "no-store" {

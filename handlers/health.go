@@ -17,15 +17,16 @@ const (
 )
 
 type healthResponse struct {
-	Status string `json:"status"`
+	Status  string `json:"status"`
+	Version string `json:"version,omitempty"`
 }
 
 // Health says that the process runs: restart it when this fails.
-type Health struct{}
+type Health struct{ Version string }
 
 // Get answers 200 whenever it can answer at all.
-func (Health) Get(c *gin.Context) error {
-	c.JSON(http.StatusOK, healthResponse{Status: "ok"})
+func (h Health) Get(c *gin.Context) error {
+	c.JSON(http.StatusOK, healthResponse{Status: "ok", Version: h.Version})
 	return nil
 }
 

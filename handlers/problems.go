@@ -1,10 +1,6 @@
 package handlers
 
 import (
-	"bytes"
-	_ "embed"
-	"fmt"
-	"html/template"
 	"net/http"
 	"strings"
 
@@ -214,21 +210,15 @@ func (c catalogue) describe(e *security.Error) *Error {
 
 func problemPath(code security.Code) string { return "/problems/" + string(code) }
 
-//go:embed problem.html
-var problemHTML string
-
 // Problems explains each kind of problem, to programs in JSON and to people in HTML.
 type Problems struct {
 	catalogue catalogue
-	page      *template.Template
+	page      htmlPage
 }
 
 func newProblems() (Problems, error) {
-	page, err := template.New("problem").Funcs(template.FuncMap{"prose": prose}).Parse(problemHTML)
-	if err != nil {
-		return Problems{}, fmt.Errorf("problem page: %w", err)
-	}
-	return Problems{catalogue: newCatalogue(), page: page}, nil
+	page, err := newHTMLPage("problem.html")
+	return Problems{catalogue: newCatalogue(), page: page}, err
 }
 
 // Get explains the problem named in the path.
@@ -237,31 +227,5 @@ func (p Problems) Get(c *gin.Context) error {
 	if !ok {
 		return NotFound("There is no problem of this name.")
 	}
-	c.Header("Vary", "Accept")
-	if !wantsHTML(c.GetHeader("Accept")) {
-		c.JSON(http.StatusOK, kind)
-		return nil
-	}
-	var page bytes.Buffer
-	if err := p.page.Execute(&page, kind); err != nil {
-		return fmt.Errorf("problem page: %w", err)
-	}
-	const policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
-	c.Header("Content-Security-Policy", policy)
-	c.Data(http.StatusOK, "text/html; charset=utf-8", page.Bytes())
-	return nil
-}
-
-// wantsHTML reports whether a browser asks. A program that takes JSON as well gets JSON.
-func wantsHTML(accept string) bool {
-	return strings.Contains(accept, "text/html") && !strings.Contains(accept, "json")
-}
-
-// prose escapes text for HTML and shows what stands between backticks as code.
-func prose(text string) template.HTML {
-	parts := strings.Split(template.HTMLEscapeString(text), "`")
-	for i := 1; i < len(parts); i += 2 {
-		parts[i] = "<code>" + parts[i] + "</code>"
-	}
-	return template.HTML(strings.Join(parts, "")) //nolint:gosec // G203: escaped above
+	return p.page.write(c, kind)
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -25,6 +26,7 @@ type (
 type router struct {
 	engine *gin.Engine
 	render *renderer
+	paths  []string // of all resources, with their parameters
 	errs   []error
 }
 
@@ -107,7 +109,9 @@ func (a *router) handle(group *gin.RouterGroup, path string, handlers methods) {
 	}
 	slices.Sort(allowed)
 	allow := strings.Join(allowed, ", ")
-	a.engine.OPTIONS(strings.TrimSuffix(group.BasePath(), "/")+path, func(c *gin.Context) {
+	whole := strings.TrimSuffix(group.BasePath(), "/") + path
+	a.paths = append(a.paths, whole)
+	a.engine.OPTIONS(whole, func(c *gin.Context) {
 		c.Header("Allow", allow)
 		c.Status(http.StatusNoContent)
 	})
@@ -123,9 +127,36 @@ func (a *router) adapt(serve func(*gin.Context) error) gin.HandlerFunc {
 }
 
 func (a *router) noRoute(c *gin.Context) {
-	a.render.write(c, NotFound("There is no resource at this path. "+
-		"Log in with POST /auth, then try GET /mountain/<name>."))
+	detail := "There is no resource at this path. GET / says where to begin."
+	if path, ok := a.withoutSlash(c.Request.URL.Path); ok {
+		detail = "There is no resource at this path. Without the slash at its end there is one: " + path
+	}
+	a.render.write(c, NotFound(detail))
 }
+
+// withoutSlash returns the path of the resource that is there without the slash at the end, as the route
+// table has it and not as the request does. Nothing redirects to it: that would send a password twice.
+func (a *router) withoutSlash(path string) (string, bool) {
+	shorter, found := strings.CutSuffix(path, "/")
+	if !found {
+		return "", false
+	}
+	parts := strings.Split(shorter, "/")
+	i := slices.IndexFunc(a.paths, func(route string) bool {
+		return slices.EqualFunc(strings.Split(route, "/"), parts, isPart)
+	})
+	if i < 0 {
+		return "", false
+	}
+	return pathParameter.ReplaceAllString(a.paths[i], "<$1>"), true
+}
+
+// isPart reports whether a part of a path fits a part of a route.
+func isPart(route, part string) bool {
+	return route == part || part != "" && strings.HasPrefix(route, ":")
+}
+
+var pathParameter = regexp.MustCompile(`:([^/]+)`)
 
 // noMethod puts Gin's Allow into a steady order.
 func (a *router) noMethod(c *gin.Context) {

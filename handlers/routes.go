@@ -24,6 +24,7 @@ type Config struct {
 	Store          *models.Store    // for resources of a fork
 	Now            func() time.Time // the clock of these resources
 	Logger         *slog.Logger
+	Version        string          // what /healthz and the index say
 	AccessLog      AccessLog       // nil for none
 	TrustedProxies []netip.Prefix  // whose X-Forwarded-For is believed; none by default
 	Stopping       <-chan struct{} // closed when the process has been told to stop; nil is never
@@ -40,7 +41,8 @@ func (a *api) routes(open, protected *gin.RouterGroup) {
 	a.resource(protected, "/auth/sessions", Sessions{Service: a.service})
 	a.resource(protected, "/auth/sessions/:id", OneSession{Service: a.service})
 
-	a.resource(open, pathHealth, Health{})
+	a.resource(open, "/", a.index)
+	a.resource(open, pathHealth, Health{Version: a.version})
 	a.resource(open, pathReady, Ready{Service: a.service, Stopping: a.stopping})
 	a.resource(open, problemPath(":code"), a.problems)
 
@@ -58,13 +60,18 @@ func build(config Config, routes func(a *api, open, protected *gin.RouterGroup))
 	if err != nil {
 		return nil, err
 	}
+	index, err := newIndex(config.Version)
+	if err != nil {
+		return nil, err
+	}
 	problems, err := newProblems()
 	if err != nil {
 		return nil, err
 	}
 	a := &api{
-		router: newRouter(config.Logger), gate: gate, problems: problems,
-		service: config.Service, store: config.Store, now: config.Now, stopping: config.Stopping,
+		router: newRouter(config.Logger), gate: gate, index: index, problems: problems,
+		version: config.Version, service: config.Service, store: config.Store, now: config.Now,
+		stopping: config.Stopping,
 	}
 	if err := a.prepare(config); err != nil {
 		return nil, err
@@ -81,7 +88,9 @@ type api struct {
 	service   *security.Service
 	store     *models.Store
 	now       func() time.Time
+	index     Index
 	problems  Problems
+	version   string
 	stopping  <-chan struct{}
 	protected *gin.RouterGroup
 }

@@ -52,6 +52,7 @@ func (s *Store) revoke(ctx context.Context, tx *sql.Tx, sessionIDs []string) err
 }
 
 // Revocations returns the ids of the sessions that ended in the latest past, by the clock of the database.
+// EverySession among them stands for all sessions.
 func (s *Store) Revocations(ctx context.Context, past time.Duration) ([]string, error) {
 	query := `SELECT session_id FROM revocations WHERE revoked_at >= ` + s.engine.clock + ` - $1`
 	return readAll(ctx, s, "read revocations", scanValue[string], query, past.Milliseconds())

@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"sync/atomic"
 	"time"
+
+	"sherpa/models"
 )
 
 const (
@@ -30,7 +33,7 @@ const (
 // revocations is the part of the store that the feed reads.
 type revocations interface {
 	// Revocations returns the ids of the sessions that ended in the latest past, by the clock of the
-	// database.
+	// database; models.EverySession stands for all.
 	Revocations(ctx context.Context, past time.Duration) ([]string, error)
 }
 
@@ -110,13 +113,22 @@ func (f *feed) read(ctx context.Context) error {
 		f.outages.begin(f.lastPoll())
 		return fmt.Errorf("poll revocations: %w", err)
 	}
-	f.cache.evict(ended...)
+	f.evict(ended)
 	f.polled.Store(&now)
 	f.outages.end(f.now())
 	if long {
 		f.longAt = now
 	}
 	return nil
+}
+
+// evict makes the cache forget the sessions. A load under way may put back one that has ended with all
+// others; the next poll evicts it, because it reads the same entry again.
+func (f *feed) evict(ended []string) {
+	if slices.Contains(ended, models.EverySession) {
+		f.cache.evictAllSessions()
+	}
+	f.cache.evict(ended...)
 }
 
 func (f *feed) lastPoll() time.Time {

@@ -48,6 +48,16 @@ func (s *Service) EndUserSessions(ctx context.Context, userID int64) (int, error
 	return s.endSessions(ctx, userID, "", models.EndedByOperator)
 }
 
+// EndAllSessions ends the sessions of all users on behalf of an operator, and returns how many.
+func (s *Service) EndAllSessions(ctx context.Context) (int, error) {
+	ended, err := s.Store.EndAllSessions(ctx, models.EndedByOperator, s.Now())
+	s.cache.evictAllSessions() // after an error too: some may have ended
+	if err != nil {
+		return ended, fmt.Errorf("end all sessions, after %d of them: %w", ended, err)
+	}
+	return ended, nil
+}
+
 // EndOwnSession ends a session of the principal. It returns models.ErrNotFound for everybody else's: the
 // principal must not learn that they exist.
 func (s *Service) EndOwnSession(ctx context.Context, principal Principal, id string) error {

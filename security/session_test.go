@@ -152,6 +152,41 @@ func TestOperatorEndsASession(t *testing.T) {
 	}
 }
 
+func TestOperatorEndsAllSessions(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	s := b.threeSessions()
+	for i, want := range []int{3, 0} {
+		if ended, err := b.EndAllSessions(t.Context()); ended != want || err != nil {
+			t.Errorf("call %d: %d, want %d; %v", i, ended, want, err)
+		}
+	}
+	for _, login := range []Login{s.mine, s.second, s.other} {
+		b.wantEnded(login, models.EndedByOperator)
+		if _, err := b.Refresh(t.Context(), login.RefreshToken); !HasCode(err, SessionEnded) {
+			t.Errorf("refresh: %v", err)
+		}
+	}
+	b.wantAlive(b.logIn("bob")) // everybody may log in again
+}
+
+// TestOtherReplicasForgetAllSessions: they learn it from the feed.
+func TestOtherReplicasForgetAllSessions(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	s := b.threeSessions()
+	if _, err := b.Store.EndAllSessions(t.Context(), models.EndedByOperator, b.Now()); err != nil {
+		t.Fatal(err)
+	}
+	b.wantAlive(s.mine) // from the cache: otherwise this test would show nothing
+	if err := b.Poll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, login := range []Login{s.mine, s.second, s.other} {
+		b.wantEnded(login, models.EndedByOperator)
+	}
+}
+
 func TestSessionsTellWhyTheyEnded(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

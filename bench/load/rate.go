@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"runtime"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/crypto/argon2"
@@ -27,13 +26,12 @@ func (p plan) measure(ctx context.Context, work func() error) error {
 		return time.Since(begin) < p.duration && ctx.Err() == nil, work()
 	})
 	took := time.Since(begin)
-	var usage syscall.Rusage
-	if err := errors.Join(err, syscall.Getrusage(syscall.RUSAGE_SELF, &usage)); err != nil {
+	cpu, cpuErr := processorTime()
+	if err := errors.Join(err, cpuErr); err != nil {
 		return err
 	}
-	cpu := float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e3 // since the program's start
 	n := float64(total.Load())
-	_, err = fmt.Printf("%.1f %.0f %.1f\n", n/took.Seconds(), n, cpu/n)
+	_, err = fmt.Printf("%.1f %.0f %.1f\n", n/took.Seconds(), n, cpu.Seconds()*1e6/n)
 	return err
 }
 

@@ -1,0 +1,82 @@
+package handlers
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+
+	"github.com/gin-gonic/gin"
+)
+
+// Index tells strangers where they are and what to ask next, programs in JSON and people in HTML.
+type Index struct {
+	version string
+	page    htmlPage
+}
+
+type indexResponse struct {
+	Name    string      `json:"name"`
+	Version string      `json:"version"`
+	What    string      `json:"what"`
+	Links   []indexLink `json:"links"`
+	Docs    string      `json:"docs"`
+
+	URL string `json:"-"` // of this server, for the commands on the page
+}
+
+type indexLink struct {
+	Method string `json:"method"`
+	Path   string `json:"path"`
+	What   string `json:"what"`
+}
+
+// indexLinks are the routes that a stranger wants next.
+func indexLinks() []indexLink {
+	return []indexLink{
+		{"POST", "/auth", "Log in with `username` and `password`; returns two tokens."},
+		{"GET", "/mountain/<name>", "A protected resource. Send `Authorization: Bearer <access token>`."},
+		{"GET", "/auth/me", "Who you are."},
+		{"POST", "/auth/refresh", "The next two tokens for your refresh token."},
+		{"GET", "/auth/sessions", "Your sessions."},
+		{"POST", "/auth/logout", "Ends your session at once."},
+		{"GET", "/problems/<code>", "What an error means. The `type` of each error is such a path."},
+		{"GET", pathHealth, "Whether the server runs."},
+		{"GET", pathReady, "Whether its database answers."},
+	}
+}
+
+func newIndex(version string) (Index, error) {
+	page, err := newHTMLPage("index.html")
+	return Index{version: version, page: page}, err
+}
+
+// Get answers with the index.
+func (i Index) Get(c *gin.Context) error {
+	return i.page.write(c, indexResponse{
+		Name: "Sherpa", Version: i.version,
+		What:  "Sherpa logs you in and protects this API with JSON Web Tokens.",
+		Links: indexLinks(),
+		Docs:  "README.md and docs/ in Sherpa's repository",
+		URL:   ownURL(c.Request.Host),
+	})
+}
+
+// ownURL returns what a browser on the same machine has asked, or else an example. It makes the URL from an
+// address and a number: people copy it into a shell, and the Host header is whatever its sender likes.
+func ownURL(host string) string {
+	const example = "https://sherpa.example"
+	name, port, err := net.SplitHostPort(host)
+	if err != nil {
+		return example
+	}
+	if ip, err := netip.ParseAddr(name); err == nil && ip.IsLoopback() {
+		name = ip.WithZone("").String()
+	} else if name != "localhost" {
+		return example
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return example
+	}
+	return "http://" + net.JoinHostPort(name, strconv.FormatUint(number, 10))
+}
