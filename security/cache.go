@@ -19,6 +19,7 @@ const liveTTL = 5 * time.Minute
 type cache struct {
 	tokens   *otter.Cache[tokenSum, *token.Claims]
 	sessions *otter.Cache[string, *liveSession]
+	epoch    atomic.Int64 // counts evictions of all sessions
 	hits     atomic.Int64 // requests that needed no database
 	loads    atomic.Int64 // sessions read from the database
 }
@@ -32,6 +33,7 @@ func sumOf(text string) tokenSum { return sha256.Sum256([]byte(text)) }
 type liveSession struct {
 	principal Principal
 	endsAt    int64 // milliseconds since 1970 UTC: the sooner of its two limits
+	epoch     int64 // of the cache, from before it was read
 }
 
 func newCache(size int, now func() time.Time) (*cache, error) {
@@ -71,7 +73,12 @@ func (c *cache) evict(sessionIDs ...string) {
 	}
 }
 
-func (c *cache) evictAllSessions() { c.sessions.InvalidateAll() }
+// evictAllSessions makes every next request ask the database. The epoch is for the loads that are under way:
+// unlike Invalidate, InvalidateAll does not cancel them.
+func (c *cache) evictAllSessions() {
+	c.epoch.Add(1)
+	c.sessions.InvalidateAll()
+}
 
 // CacheStats are counts since the start.
 type CacheStats struct {

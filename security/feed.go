@@ -122,8 +122,7 @@ func (f *feed) read(ctx context.Context) error {
 	return nil
 }
 
-// evict makes the cache forget the sessions. A load under way may put back one that has ended with all
-// others; the next poll evicts it, because it reads the same entry again.
+// evict makes the cache forget the sessions.
 func (f *feed) evict(ended []string) {
 	if slices.Contains(ended, models.EverySession) {
 		f.cache.evictAllSessions()

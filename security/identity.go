@@ -60,20 +60,26 @@ func (s *Service) liveSession(ctx context.Context, id string, now time.Time) (*l
 	if !s.feed.fresh(ctx, now) {
 		return s.loadSession(ctx, id) // fails closed: the outage is longer than cacheGrace
 	}
+	epoch := s.cache.epoch.Load()
 	live, ok := s.cache.sessions.GetIfPresent(id)
-	if ok && now.UnixMilli() < live.endsAt {
+	if ok && now.UnixMilli() < live.endsAt && live.epoch == epoch {
 		s.cache.hits.Add(1)
 		return live, nil
 	}
 	if ok {
-		s.cache.evict(id) // a refresh since it was read, here or elsewhere, may have prolonged it
+		s.cache.evict(id) // a refresh may have prolonged it, or all sessions were evicted since it was read
 	}
-	return s.cache.sessions.Get(ctx, id, otter.LoaderFunc[string, *liveSession](s.loadSession))
+	live, err := s.cache.sessions.Get(ctx, id, otter.LoaderFunc[string, *liveSession](s.loadSession))
+	if err == nil && live.epoch < epoch { // a load that began before all sessions were evicted
+		return s.loadSession(ctx, id)
+	}
+	return live, err
 }
 
 // loadSession reads the session. Only a live one is returned without an error, so only that is cached.
 func (s *Service) loadSession(ctx context.Context, id string) (*liveSession, error) {
 	s.cache.loads.Add(1)
+	epoch := s.cache.epoch.Load()
 	session, user, err := s.Store.SessionWithUser(ctx, id)
 	if errors.Is(err, models.ErrNotFound) {
 		return nil, sessionEnded("")
@@ -87,6 +93,7 @@ func (s *Service) loadSession(ctx context.Context, id string) (*liveSession, err
 	return &liveSession{
 		principal: newPrincipal(user, session.ID),
 		endsAt:    min(session.IdleEndsAt.UnixMilli(), session.EndsAt.UnixMilli()),
+		epoch:     epoch,
 	}, nil
 }
 

@@ -1,6 +1,7 @@
 package security
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -212,34 +213,55 @@ func TestSessionsTellWhyTheyEnded(t *testing.T) {
 // the cache.
 func TestRevocationOvertakesALoad(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	b.addUser("ada")
-	for round := range 50 {
-		login := b.logIn("ada")
-		var ended atomic.Bool
-		var wg sync.WaitGroup
-		for range 4 {
-			wg.Go(func() {
-				for range 50 {
-					gone := ended.Load()
-					_, err := b.liveSession(t.Context(), login.Session.ID, b.Now())
-					if gone && err == nil {
-						t.Errorf("round %d: a session passed after it had ended", round)
-						return
-					}
-				}
-			})
-		}
-		wg.Go(func() {
-			if err := b.endByScope(t.Context(), login.User.ID, login.Session.ID, ScopeLocal); err != nil {
-				t.Error(err)
+	tests := []struct {
+		name string
+		end  func(context.Context, *bench, Login) error
+	}{
+		{"of one session", func(ctx context.Context, b *bench, login Login) error {
+			return b.endByScope(ctx, login.User.ID, login.Session.ID, ScopeLocal)
+		}},
+		{"of all sessions", func(ctx context.Context, b *bench, _ Login) error {
+			_, err := b.EndAllSessions(ctx)
+			return err
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.addUser("ada")
+			for range 50 {
+				overtakeLoads(t, b, b.logIn("ada"), tt.end)
 			}
-			ended.Store(true)
 		})
-		wg.Wait()
-		if _, err := b.liveSession(t.Context(), login.Session.ID, b.Now()); !HasCode(err, SessionEnded) {
-			t.Fatalf("round %d: %v", round, err)
+	}
+}
+
+func overtakeLoads(t *testing.T, b *bench, login Login, end func(context.Context, *bench, Login) error) {
+	t.Helper()
+	var ended atomic.Bool
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 50 {
+				gone := ended.Load()
+				_, err := b.liveSession(t.Context(), login.Session.ID, b.Now())
+				if gone && err == nil {
+					t.Error("a session passed after it had ended")
+					return
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		if err := end(t.Context(), b, login); err != nil {
+			t.Error(err)
 		}
+		ended.Store(true)
+	})
+	wg.Wait()
+	if _, err := b.liveSession(t.Context(), login.Session.ID, b.Now()); !HasCode(err, SessionEnded) {
+		t.Fatal(err)
 	}
 }
 
