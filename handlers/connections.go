@@ -36,7 +36,7 @@ const timeToSpeak = 20 * time.Millisecond
 
 // connection is an open connection, and whether its client is the one to speak.
 type connection struct {
-	*lazyConn
+	*net.TCPConn
 	opened time.Time
 	place  *list.Element // nil when it is not in the table any more
 	busy   atomic.Bool   // a whole request has arrived and is being answered
@@ -64,7 +64,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		return nil, err
 	}
-	conn := &connection{lazyConn: newLazyConn(tcp), opened: time.Now()}
+	conn := &connection{TCPConn: tcp, opened: time.Now()}
 	for !l.add(conn) {
 		if l.closeMostSilent() {
 			continue
