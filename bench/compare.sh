@@ -96,15 +96,15 @@ print_load_title() {
   echo
 }
 
-# measure_start TITLE URL-PATH STATUS PROGRAM... starts the program several times, with all cores: a server is
-# usually started with all that the machine has. It leaves in $tmp/start: the milliseconds to the
-# first answer, MiB of memory after 2 s idle, MB of the program.
+# measure_start TITLE IDLE URL-PATH STATUS PROGRAM... starts the program several times, with all cores: a
+# server is usually started with all that the machine has. It leaves in $tmp/start: the milliseconds to the
+# first answer, the MiB of memory after the idle time unless that is 0, and the MB of the program.
 measure_start() {
-  local name=$1 path=$2 status=$3
-  shift 3
+  local name=$1 idle=$2 path=$3 status=$4
+  shift 4
   # In the background, where a signal to this script can end it.
-  env -i "$tmp/startup" -runs "$starts" -status "$status" -url "http://127.0.0.1:$startup_port$path" "$@" \
-    >"$tmp/startup.out" &
+  env -i "$tmp/startup" -runs "$starts" -idle "$idle" -status "$status" \
+    -url "http://127.0.0.1:$startup_port$path" "$@" >"$tmp/startup.out" &
   pids+=($!)
   wait "$!" || fail "$name: the start could not be measured"
   pids=()

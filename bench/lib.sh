@@ -62,7 +62,7 @@ need_numbers() {
   done
 }
 
-# build NAME PACKAGE [MODULE] makes the program $tmp/NAME. The folder of another module is the third argument.
+# build NAME PACKAGE [FOLDER] makes the program $tmp/NAME. The folder is that of another module than ours.
 build() {
   CGO_ENABLED=0 go -C "${3:-.}" build -tags nomsgpack -trimpath -ldflags='-s -w' -o "$tmp/$1" "$2"
 }
