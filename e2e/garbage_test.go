@@ -124,13 +124,17 @@ func badTokens(noise []byte, access string) []refusal {
 // sendGarbage goes through the whole list at least once.
 func (c *crowd) sendGarbage(p *process, first int) {
 	for i := first; !c.t.Failed() && (!c.ending() || i < first+len(garbage(noAccess))); i++ {
-		all := garbage(c.draw(noAccess))
+		access := c.draw(noAccess)
+		all := garbage(access)
 		row := all[i%len(all)]
 		start := time.Now()
 		r, err := p.sendRaw(row.request)
 		c.note(p, garbageRequest, reply{status: r.status, header: r.header}, err, time.Since(start))
 		if err == nil {
 			err = row.check(r)
+		}
+		if err != nil && expired(access) { // on its way, and that may be the first fault
+			err = refusal{status: http.StatusUnauthorized, code: "token_expired"}.check(r)
 		}
 		if err != nil {
 			c.t.Errorf("garbage, %s: %v", row.name, err)
