@@ -99,6 +99,10 @@ func (s *soak) run() {
 	s.load(s.length/5, false)
 	warm := s.atRest()
 	watched := s.load(s.length-s.length/5, true)
+	if s.t.Failed() {
+		s.clients.report()
+		return // the clients have ended early, and the figures would mislead
+	}
 	end := s.atRest()
 	s.t.Logf("%v of load, %d logins abandoned: %v", s.length, s.clients.hungUp.Load(), watched)
 	s.t.Logf("at rest after %v: %v", s.length/5, warm)

@@ -139,13 +139,13 @@ func (c *crowd) hangUp(p *process) {
 	if rand.N(2) == 0 {
 		request = request[:rand.N(len(request))]
 	}
-	if err := p.abandon(request); err != nil {
+	if err := p.abandon(request, rand.N(5*time.Millisecond)); err != nil {
 		c.t.Errorf("hang up: %v", err)
 	}
 }
 
-// abandon sends bytes and closes the connection, every second time without a goodbye.
-func (p *process) abandon(request string) error {
+// abandon sends bytes and closes the connection after a while, every second time with a reset.
+func (p *process) abandon(request string, after time.Duration) error {
 	conn, err := p.dial()
 	if err != nil {
 		return err
@@ -156,5 +156,6 @@ func (p *process) abandon(request string) error {
 	if _, err := io.WriteString(conn, request); err != nil && !errors.Is(err, syscall.EPIPE) {
 		return errors.Join(err, conn.Close())
 	}
+	time.Sleep(after) // the server works meanwhile
 	return conn.Close()
 }

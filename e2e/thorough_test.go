@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // stumble sometimes does what may precede a login: it does not wait for the answer, or its password is wrong.
@@ -12,7 +13,7 @@ func (v *visitor) stumble() bool {
 	if rand.N(8) == 0 {
 		v.hungUp.Add(1)
 		request := postFrom(v.address, credentials(v.username, v.password))
-		if err := v.replicas[0].abandon(request); err != nil {
+		if err := v.replicas[0].abandon(request, rand.N(60*time.Millisecond)); err != nil {
 			v.t.Errorf("hang up: %v", err)
 			return false
 		}
