@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ const (
 
 	loginRequest   = "POST /auth" // takes longer: it waits for its turn and computes a hash
 	getRequest     = "GET /mountain/x"
+	meRequest      = "GET /auth/me"
 	refreshRequest = "POST /auth/refresh"
 	logoutRequest  = "POST /auth/logout"
 )
@@ -40,11 +42,17 @@ type crowd struct {
 	replicas []*target
 	fragile  bool // replicas may die: clients send again what got no answer
 	steady   bool // no replica may give a reason to send anything again
+	thorough bool // clients also do what honest ones seldom do, such as a wrong password
+	users    []identity
+	pace     time.Duration // how long clients think, at most
 
 	door chan struct{} // limits simultaneous logins: a replica refuses more than it can compute
 	stop sync.Once
 	over chan struct{}
 	wg   sync.WaitGroup
+
+	visitors atomic.Int64 // that were added, each with an address of its own
+	hungUp   atomic.Int64 // logins whose client did not wait for the answer
 
 	mu      sync.Mutex
 	tallies map[answer]tally
@@ -79,14 +87,22 @@ type accessToken struct {
 // session is what one session's client knows, from answers.
 type session struct {
 	access    string
+	first     string // the refresh token of the login
 	refresh   string // the newest refresh token
 	refreshed int
-	loggedOut bool
+	ended     string // the reason why it ended, or ""
+	endedAt   time.Time
 }
+
+// identity is a user who can log in.
+type identity struct{ username, password string }
 
 func newCrowd(t *testing.T, replicas ...*process) *crowd {
 	t.Helper()
-	c := &crowd{t: t, door: make(chan struct{}, 2), over: make(chan struct{}), tallies: map[answer]tally{}}
+	c := &crowd{
+		t: t, users: []identity{{"sherpa", "everest"}}, pace: 10 * time.Millisecond,
+		door: make(chan struct{}, 2), over: make(chan struct{}), tallies: map[answer]tally{},
+	}
 	for _, p := range replicas {
 		c.replicas = append(c.replicas, &target{process: p})
 	}
@@ -99,7 +115,8 @@ func newCrowd(t *testing.T, replicas ...*process) *crowd {
 func (c *crowd) add(n int, transport func() http.RoundTripper) {
 	c.t.Helper()
 	for range n {
-		v := &visitor{crowd: c, transport: transport(), address: newAddress()}
+		user := c.users[int(c.visitors.Add(1))%len(c.users)]
+		v := &visitor{crowd: c, transport: transport(), identity: user, address: newAddress()}
 		s, ok := v.login()
 		if !ok {
 			c.t.FailNow()
@@ -116,6 +133,9 @@ func (c *crowd) end() {
 	c.stop.Do(func() { close(c.over) })
 	c.wg.Wait()
 }
+
+// begin lets clients be added after end.
+func (c *crowd) begin() { c.stop, c.over = sync.Once{}, make(chan struct{}) }
 
 func (c *crowd) ending() bool {
 	select {
@@ -221,6 +241,7 @@ func (c *crowd) draw(other string) string {
 
 // keep notes what must hold at the end.
 func (c *crowd) keep(list *[]session, s session) {
+	s.access = "" // it expires
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	*list = append(*list, s)
@@ -243,17 +264,17 @@ func (c *crowd) check(p *process, database string) {
 		switch {
 		case err != nil:
 			c.t.Fatal(err)
-		case s.loggedOut && (r.status != http.StatusUnauthorized || r.Reason != "logout"):
-			c.t.Errorf("a session lives after its logout: %+v", r)
-		case !s.loggedOut && r.status != http.StatusOK:
+		case s.ended != "" && (r.status != http.StatusUnauthorized || r.Reason != s.ended):
+			c.t.Errorf("a session lives after its end by %s: %+v", s.ended, r)
+		case s.ended == "" && r.status != http.StatusOK:
 			c.t.Errorf("a session ended: %+v", r)
-		case s.loggedOut:
+		case s.ended != "":
 			ended++
 		default:
 			living++
 		}
 	}
-	c.t.Logf("%d logouts hold, %d sessions live", ended, living)
+	c.t.Logf("%d sessions stay ended, %d sessions live", ended, living)
 	if ended == 0 || living <= len(c.lasting) {
 		c.t.Error("the clients did too little: the test proves nothing")
 	}
@@ -313,7 +334,8 @@ func refreshes(t *testing.T, database string) map[string]int {
 type visitor struct {
 	*crowd
 	transport http.RoundTripper
-	address   string // its own, so that the throttle lets it pass
+	identity
+	address string // its own, so that the throttle lets it pass
 }
 
 // live has one session that lasts, and many brief ones.
@@ -329,13 +351,15 @@ func (v *visitor) live(lasting session) {
 
 // visit is a session from its login to its logout, which every second client omits.
 func (v *visitor) visit() bool {
+	if v.thorough && !v.stumble() {
+		return false
+	}
 	s, ok := v.login()
 	for range rand.N(12) {
 		ok = ok && v.get(s) && v.exchange(&s)
 	}
 	if ok && rand.N(2) == 0 {
-		_, ok = v.insist(http.StatusNoContent, logoutRequest, refreshBody(s.refresh), "")
-		s.loggedOut = true
+		ok = v.leave(&s)
 	}
 	if ok {
 		v.keep(&v.kept, s)
@@ -344,28 +368,51 @@ func (v *visitor) visit() bool {
 }
 
 func (v *visitor) login() (session, bool) {
+	r, ok := v.enter(http.StatusOK, v.password)
+	return session{access: r.Access, first: r.Refresh, refresh: r.Refresh}, ok
+}
+
+// enter waits for its turn to log in.
+func (v *visitor) enter(want int, password string) (reply, bool) {
 	v.door <- struct{}{}
 	defer func() { <-v.door }()
-	r, ok := v.insist(http.StatusOK, loginRequest, credentials("sherpa", "everest"), "")
-	return session{access: r.Access, refresh: r.Refresh}, ok
+	return v.insist(want, loginRequest, credentials(v.username, password), "")
+}
+
+// leave ends the session: with a logout, or by sending a refresh token that was replaced twice.
+func (v *visitor) leave(s *session) bool {
+	if v.thorough && s.refreshed >= 2 && rand.N(3) == 0 {
+		s.ended = "refresh_reuse"
+		_, ok := v.insist(http.StatusUnauthorized, refreshRequest, refreshBody(s.first), "")
+		s.endedAt = time.Now()
+		return ok && v.shutOut(*s)
+	}
+	s.ended = "logout"
+	_, ok := v.insist(http.StatusNoContent, logoutRequest, refreshBody(s.refresh), "")
+	s.endedAt = time.Now()
+	return ok && (!v.thorough || v.shutOut(*s))
 }
 
 // get asks with the session's newest access token, or with any of a lasting session.
 func (v *visitor) get(s session) bool {
-	time.Sleep(rand.N(10 * time.Millisecond)) // clients think
+	time.Sleep(rand.N(v.pace)) // clients think
 	access := s.access
 	if rand.N(2) == 0 {
 		access = v.draw(access)
 	}
-	_, ok := v.insist(http.StatusOK, getRequest, "", access)
+	r, ok := v.insist(http.StatusOK, getRequest, "", access)
+	if r.status == http.StatusOK && r.Mountain != "x" {
+		v.t.Errorf("%s: %+v", getRequest, r)
+	}
 	return ok
 }
 
 // exchange refreshes the session.
 func (v *visitor) exchange(s *session) bool {
-	r, ok := v.insist(http.StatusOK, refreshRequest, refreshBody(s.refresh), "")
+	before := s.refresh
+	r, ok := v.insist(http.StatusOK, refreshRequest, refreshBody(before), "")
 	s.access, s.refresh, s.refreshed = r.Access, r.Refresh, s.refreshed+1
-	return ok
+	return ok && (!v.thorough || v.repeat(before, *s) && v.recognised(*s))
 }
 
 // insist sends a request until it succeeds, and reports whether the answer is the expected one.

@@ -40,6 +40,7 @@ type process struct {
 	before  string   // a command of the shell that starts the program, such as "ulimit -n 64"
 	command *exec.Cmd
 	log     testlog.Buffer
+	out     io.Writer // gets what the program writes to standard output; nil stands for log
 }
 
 // startProcess starts the program in a folder, with more settings such as "SHERPA_ACCESS_TTL=1m", and waits
@@ -163,6 +164,9 @@ func (p *process) launch() {
 	p.t.Helper()
 	p.command = p.program(p.t.Context())
 	p.command.Stdout, p.command.Stderr = &p.log, &p.log
+	if p.out != nil {
+		p.command.Stdout = p.out
+	}
 	if err := p.command.Start(); err != nil {
 		p.t.Fatal(err)
 	}
@@ -217,6 +221,7 @@ type reply struct {
 	Refresh   string `json:"refresh_token"`
 	Code      string `json:"code"`
 	Reason    string `json:"reason"`
+	Mountain  string `json:"mountain"`
 	Username  string `json:"username"`
 	SessionID string `json:"session_id"`
 }

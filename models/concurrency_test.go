@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"slices"
@@ -283,6 +284,34 @@ func TestCancelledCallsLeaveTheStoreWell(t *testing.T) {
 		}
 		if u := addUser(t, s, "ada"); u.ID != 1 {
 			t.Errorf("id %d: a cancelled transaction left something", u.ID)
+		}
+	})
+}
+
+// TestAnAbandonedTransactionSaysSo: the caller has gone, and the database is well.
+func TestAnAbandonedTransactionSaysSo(t *testing.T) {
+	tests := map[string]func(tx *sql.Tx) error{
+		"at the commit": func(tx *sql.Tx) error {
+			for !errors.Is(tx.Commit(), sql.ErrTxDone) {
+				time.Sleep(time.Millisecond) // database/sql rolls it back meanwhile
+			}
+			return nil
+		},
+		"before it": func(*sql.Tx) error {
+			return fmt.Errorf("count: %w: %w", ErrUnavailable, driver.ErrBadConn) // as pgx may do
+		},
+	}
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		s := openStore(t, database(t))
+		for name, do := range tests {
+			ctx, cancel := context.WithCancel(t.Context())
+			err := s.Transact(ctx, func(_ context.Context, tx *sql.Tx) error {
+				cancel()
+				return do(tx)
+			})
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("%s: got %v, want one that wraps %v", name, err, context.Canceled)
+			}
 		}
 	})
 }

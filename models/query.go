@@ -31,7 +31,7 @@ func (c *connection) Transact(ctx context.Context, fn func(context.Context, *sql
 		sent, err := c.transactOnce(ctx, fn)
 		again := c.engine.serializationFailure(err) || !sent && c.engine.connectionLost(err)
 		if !again || attempt == maxAttempts || ctx.Err() != nil {
-			return err
+			return blame(ctx, err)
 		}
 	}
 }
@@ -49,6 +49,15 @@ func (c *connection) transactOnce(
 		return false, err
 	}
 	return true, c.wrap("commit", tx.Commit())
+}
+
+// blame adds why the context ended to an error that came with it. A driver may say no more than that the
+// connection is bad, and database/sql that the transaction is over: the database is well all the same.
+func blame(ctx context.Context, err error) error {
+	if errors.Is(err, ErrUnavailable) && ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", err, ctx.Err())
+	}
+	return err
 }
 
 // reading runs a read within readWait, and again when its connection broke: a read changes nothing.
