@@ -128,7 +128,8 @@ func TestTexts(t *testing.T) {
 	}
 	want := []string{
 		"90 600", "7 060", "1 000", "1 230 000", "7",
-		"0.72", "9.3", "25", "bench/peers 5 4 on 2026-11-24 · an example, 2 cores · commit none: invented figures",
+		"0.72", "9.3", "25",
+		"bench/peers 5 4 on 2026-11-24 · an example, 2 cores · commit none: invented figures",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
