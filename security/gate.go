@@ -136,7 +136,7 @@ func keepError(err error, c *gin.Context) string {
 	return ""
 }
 
-// dropChallenge is gin-jwt's Unauthorized. Its status and challenge are ignored: gin-jwt would answer 401 even
+// dropChallenge is gin-jwt's Unauthorized. Its status and challenge are ignored: it would answer 401 even
 // when the database is down.
 func dropChallenge(c *gin.Context, _ int, _ string) { c.Writer.Header().Del("WWW-Authenticate") }
 
