@@ -10,6 +10,8 @@ import (
 	"fmt"
 
 	"github.com/alecthomas/kong"
+
+	"sherpa/models"
 )
 
 // commandLine is the grammar: the settings, which every command takes, and the commands.
@@ -59,7 +61,11 @@ func Run(ctx context.Context, args, environ []string, build Build, std Streams) 
 		return fmt.Errorf("settings: %w", err)
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	return parsed.Run(&line.Config, std)
+	err = parsed.Run(&line.Config, std)
+	if errors.Is(err, models.ErrNoDatabase) {
+		return fmt.Errorf("%w; check SHERPA_DATABASE_URL, or create it with `sherpa serve`", err)
+	}
+	return err
 }
 
 func newParser(

@@ -114,7 +114,7 @@ func listen(ctx context.Context, address string) (*net.TCPListener, error) {
 			"with --listen HOST:PORT", address)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
+		return nil, fmt.Errorf("listen: %w; choose an address of this machine with --listen HOST:PORT", err)
 	}
 	return listener.(*net.TCPListener), nil // it is one because the network is tcp
 }

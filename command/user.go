@@ -149,7 +149,7 @@ func (o userOutput) change(
 func findUser(ctx context.Context, service *security.Service, username string) (models.User, error) {
 	user, err := service.FindUser(ctx, username)
 	if errors.Is(err, models.ErrNotFound) {
-		return models.User{}, fmt.Errorf("there is no user %q", username)
+		return models.User{}, fmt.Errorf("there is no user %q; `sherpa user list` shows all", username)
 	}
 	return user, err
 }

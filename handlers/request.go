@@ -56,7 +56,7 @@ func ReadJSON[T any](c *gin.Context) (T, error) {
 		return request, InvalidRequest("The body must be a JSON object.")
 	}
 	if err := json.Unmarshal(body, &request, json.RejectUnknownMembers(true)); err != nil {
-		return request, explainJSON(err)
+		return request, explainJSON(err, reflect.TypeFor[T]())
 	}
 	return request, nil
 }
@@ -89,26 +89,39 @@ func checkMediaType(h http.Header) error {
 }
 
 // explainJSON puts the reason why a body is not the wanted object into words of our own.
-func explainJSON(err error) error {
+func explainJSON(err error, body reflect.Type) error {
 	var semantic *json.SemanticError
 	var syntactic *jsontext.SyntacticError
 	switch {
 	case errors.As(err, &semantic):
-		return explainSemantic(semantic)
+		return explainSemantic(semantic, body)
 	case errors.As(err, &syntactic):
 		return explainSyntactic(syntactic)
 	}
 	return InvalidRequest("The body is not what this resource takes.")
 }
 
-func explainSemantic(err *json.SemanticError) error {
+func explainSemantic(err *json.SemanticError, body reflect.Type) error {
 	switch {
 	case errors.Is(err, json.ErrUnknownName):
-		return invalidMember(err.JSONPointer, "is not a member that this resource knows")
+		return invalidMember(err.JSONPointer, "is not a member that this resource knows"+knownMembers(err, body))
 	case err.JSONPointer == "":
 		return InvalidRequest("The body must be a JSON object.")
 	}
 	return invalidMember(err.JSONPointer, "must be "+describeType(err.GoType))
+}
+
+// knownMembers lists what could be meant, for a member of the body itself.
+func knownMembers(err *json.SemanticError, body reflect.Type) string {
+	if body.Kind() != reflect.Struct || strings.Count(string(err.JSONPointer), "/") > 1 {
+		return ""
+	}
+	var names []string
+	for field := range body.Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		names = append(names, "`"+name+"`")
+	}
+	return ": it knows " + strings.Join(names, ", ")
 }
 
 func explainSyntactic(err *jsontext.SyntacticError) error {

@@ -29,6 +29,9 @@ func ParseAuthorization(values []string) (scheme, token string, err error) {
 	if token == "" {
 		return scheme, "", missingToken("The Authorization header has no token after the scheme")
 	}
+	if token[0] == '"' {
+		return scheme, "", &Error{Code: TokenInvalid, Fact: "it is in quotes, which are not part of it"}
+	}
 	if hasSeparator(token) {
 		return scheme, "", &Error{Code: TokenInvalid, Fact: "there is more than one word after the scheme"}
 	}

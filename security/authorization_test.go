@@ -48,6 +48,7 @@ func TestParseAuthorization(t *testing.T) {
 		"a token alone": {[]string{"eyJhbGciOiJIUzI1NiJ9.e30.x"}, "", "", TokenMissing,
 			"missing or unknown"},
 		"two words": {[]string{"Bearer a b"}, SchemeBearer, "", TokenInvalid, "more than one word"},
+		"in quotes": {[]string{`Bearer "x"`}, SchemeBearer, "", TokenInvalid, "in quotes"},
 		"a list":    {[]string{"Bearer a,b"}, SchemeBearer, "", TokenInvalid, "more than one word"},
 	} {
 		scheme, access, err := ParseAuthorization(tt.values)
