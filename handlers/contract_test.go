@@ -72,7 +72,7 @@ func TestLoginRefusesBadRequests(t *testing.T) {
 		{"array", `{"username":["sherpa"],"password":"x"}`, "application/json", 400, "invalid_request",
 			"`username` must be a string"},
 		{"unknown member", `{"username":"sherpa","password":"everest","admin":true}`, "application/json", 400,
-			"invalid_request", "`admin` is not a member that this resource knows: it knows `username`, `passw"},
+			"invalid_request", "`admin` is not a member that this resource knows: it knows `username`, "},
 		{"other case", `{"Username":"sherpa","password":"everest"}`, "application/json", 400,
 			"invalid_request", "`Username`"},
 		{"repeated member", `{"username":"x","username":"sherpa","password":"everest"}`, "application/json",

@@ -104,7 +104,8 @@ func explainJSON(err error, body reflect.Type) error {
 func explainSemantic(err *json.SemanticError, body reflect.Type) error {
 	switch {
 	case errors.Is(err, json.ErrUnknownName):
-		return invalidMember(err.JSONPointer, "is not a member that this resource knows"+knownMembers(err, body))
+		wrong := "is not a member that this resource knows" + knownMembers(err, body)
+		return invalidMember(err.JSONPointer, wrong)
 	case err.JSONPointer == "":
 		return InvalidRequest("The body must be a JSON object.")
 	}
