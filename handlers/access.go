@@ -3,6 +3,8 @@ package handlers
 import (
 	"context"
 	"log/slog"
+	"net"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -32,9 +34,19 @@ func accessOf(c *gin.Context, id string, start time.Time) Access {
 	end := time.Now()
 	return Access{
 		At: end, Level: requestLevel(c), Method: c.Request.Method, Route: c.FullPath(),
-		Status: c.Writer.Status(), Took: end.Sub(start), Client: c.ClientIP(), RequestID: id,
+		Status: c.Writer.Status(), Took: end.Sub(start), Client: clientAddress(c), RequestID: id,
 		UserID: principal.UserID,
 	}
+}
+
+// clientAddress is Gin's ClientIP. Gin parses the address and formats it again, which is needless when no proxy
+// speaks for somebody else and net/http wrote the address.
+func clientAddress(c *gin.Context) string {
+	host, _, err := net.SplitHostPort(c.Request.RemoteAddr)
+	if err != nil || strings.Contains(host, "%") || c.Request.Header["X-Forwarded-For"] != nil {
+		return c.ClientIP()
+	}
+	return host
 }
 
 // SlogAccess is an AccessLog in the format of a logger.
