@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,7 +16,8 @@ import (
 )
 
 // TestStorm lets 300 clients hold half-open connections to a server with 64 descriptors. Whoever speaks at
-// once must be answered within a second, and the log must tell.
+// once must be answered, and the log must tell. SHERPA_STORM=1s says within what time; without it there is
+// enough for a machine that runs other tests meanwhile, but less than a lockout takes.
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -28,18 +30,17 @@ func TestStorm(t *testing.T) {
 		{"that come again with half a request", "GET / HTTP/1.1\r\nHost", true},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
+		t.Run(tt.name, func(t *testing.T) { // one after the other: each is a load of its own
 			p := newProcess(t, t.TempDir())
 			p.before = "ulimit -n 64"
 			p.start()
 			const credentials = `{"username":"sherpa","password":"everest"}`
 			login := want(t, http.StatusOK)(p.ask("POST", "/auth", credentials, ""))
 			storm := startStorm(t, p.address, tt.says, tt.again)
-			slowest := time.Duration(0)
+			patience, slowest := patienceInStorm(t), time.Duration(0)
 			for range 10 {
-				slowest = max(slowest, p.askAtOnce(t, "/healthz", ""))
-				slowest = max(slowest, p.askAtOnce(t, "/mountain/x", login.Access))
+				slowest = max(slowest, p.askAtOnce(t, patience, "/healthz", ""))
+				slowest = max(slowest, p.askAtOnce(t, patience, "/mountain/x", login.Access))
 			}
 			t.Logf("the slowest answer took %v; the crowd connected %d times", slowest, storm())
 			if !strings.Contains(p.log.String(), "too many connections are open") {
@@ -50,6 +51,19 @@ func TestStorm(t *testing.T) {
 			}
 		})
 	}
+}
+
+func patienceInStorm(t *testing.T) time.Duration {
+	t.Helper()
+	text := os.Getenv("SHERPA_STORM")
+	if text == "" {
+		return 20 * time.Second
+	}
+	patience, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return patience
 }
 
 // startStorm returns what ends the storm, and says how many connections there were.
@@ -90,9 +104,9 @@ func startStorm(t *testing.T, address, says string, again bool) (end func() int6
 
 // askAtOnce sends a request over its own connection, and returns how long the answer took. Like a browser
 // it tries again when its connection is cut.
-func (p *process) askAtOnce(t *testing.T, path, token string) time.Duration {
+func (p *process) askAtOnce(t *testing.T, patience time.Duration, path, token string) time.Duration {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	transport := &http.Transport{DisableKeepAlives: true}
 	sent := time.Now()

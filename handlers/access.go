@@ -39,7 +39,7 @@ func accessOf(c *gin.Context, id string, start time.Time) Access {
 	}
 }
 
-// clientAddress is Gin's ClientIP. Gin parses the address and formats it again, which is needless when no proxy
+// clientAddress is Gin's ClientIP. Gin parses the address and formats it again: needless when no proxy
 // speaks for somebody else and net/http wrote the address.
 func clientAddress(c *gin.Context) string {
 	host, _, err := net.SplitHostPort(c.Request.RemoteAddr)
