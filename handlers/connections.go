@@ -64,7 +64,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		return nil, err
 	}
-	conn := &connection{TCPConn: tcp, opened: time.Now()}
+	conn := &connection{TCPConn: tcp}
 	for !l.add(conn) {
 		if l.closeMostSilent() {
 			continue
@@ -76,7 +76,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nil, errors.Join(net.ErrClosed, tcp.Close())
 		}
 	}
-	conn.opened = time.Now()
+	conn.opened = time.Now() // here, not before: it had no time to speak while it waited for room
 	return conn, nil
 }
 
