@@ -64,3 +64,6 @@ require (
 	modernc.org/mathutil v1.7.1 // indirect
 	modernc.org/memory v1.12.1 // indirect
 )
+
+// Gin's MessagePack, which no route here speaks, would be a fifth of a first build and of the program.
+replace github.com/ugorji/go/codec => ./internal/nomsgpack

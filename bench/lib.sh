@@ -64,7 +64,7 @@ need_numbers() {
 
 # build NAME PACKAGE [FOLDER] makes the program $tmp/NAME. The folder is that of another module than ours.
 build() {
-  CGO_ENABLED=0 go -C "${3:-.}" build -tags nomsgpack -trimpath -ldflags='-s -w' -o "$tmp/$1" "$2"
+  CGO_ENABLED=0 go -C "${3:-.}" build -trimpath -ldflags='-s -w' -o "$tmp/$1" "$2"
 }
 
 # build_all also makes a signing key, $key.

@@ -4,16 +4,16 @@ package e2e
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"sherpa/internal/pgtest"
 )
@@ -30,7 +30,6 @@ func freeze(t *testing.T, server *pgtest.Server) (thaw func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inside := pgtest.Connect(t, server.URL())
 	pids := []int{postmaster}
 	thaw = func() {
 		for _, pid := range pids {
@@ -39,24 +38,44 @@ func freeze(t *testing.T, server *pgtest.Server) (thaw func()) {
 	}
 	t.Cleanup(thaw)
 	halt(t, postmaster) // first, so that it starts no other process
-	rows, _ := inside.Query(t.Context(), "SELECT pid FROM pg_stat_activity ORDER BY pid = pg_backend_pid()")
-	others, err := pgx.CollectRows(rows, pgx.RowTo[int])
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, pid := range others {
-		pids = append(pids, pid)
+	// The server's own list lacks the connections that are still logging in.
+	pids = append(pids, children(t, postmaster)...)
+	for _, pid := range pids[1:] {
 		halt(t, pid)
 	}
 	return thaw
 }
 
+// halt stops a process, and waits until it has stopped: it may be about to start another one, or to answer.
 func halt(t *testing.T, pid int) {
 	t.Helper()
 	// Some processes end by themselves.
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil && !errors.Is(err, syscall.ESRCH) {
 		t.Fatalf("stop %d: %v", pid, err)
 	}
+	eventually(t, fmt.Sprintf("process %d stops", pid), func() bool {
+		state, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
+		return err != nil || strings.HasPrefix(string(state), "T") || strings.HasPrefix(string(state), "Z")
+	})
+}
+
+// children returns the processes that a process has started and that still run.
+func children(t *testing.T, parent int) (pids []int) {
+	t.Helper()
+	output, err := exec.Command("ps", "-A", "-o", "pid=", "-o", "ppid=").Output()
+	if err != nil {
+		t.Fatal("list the processes:", err)
+	}
+	for line := range strings.Lines(string(output)) {
+		var pid, ppid int
+		if _, err := fmt.Sscan(line, &pid, &ppid); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if ppid == parent {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }
 
 // freezeReplica stops a replica, and waits until it has stopped.

@@ -25,7 +25,7 @@ const (
 	// longestAnswer is the 4 s that a change in the database may take, and more for a busy machine.
 	longestAnswer = 5 * time.Second
 	// longestRecovery is how long after an outage or a kill everything must work again.
-	longestRecovery = 10 * time.Second
+	longestRecovery = 5 * time.Second
 
 	loginRequest   = "POST /auth" // takes longer: it waits for its turn and computes a hash
 	getRequest     = "GET /mountain/x"
