@@ -14,7 +14,7 @@ type TestRoute struct {
 
 // NewWith is New with further resources.
 func NewWith(config Config, more ...TestRoute) (*gin.Engine, error) {
-	return build(config, func(a *api, open, protected *gin.RouterGroup) {
+	return build(config, func(a *api, open, protected group) {
 		a.routes(open, protected)
 		for _, r := range more {
 			group := protected

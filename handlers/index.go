@@ -40,6 +40,7 @@ func indexLinks() []indexLink {
 		{"GET", "/auth/sessions", "Your sessions."},
 		{"POST", "/auth/logout", "Ends your session at once."},
 		{"GET", "/problems/<code>", "What an error means. The `type` of each error is such a path."},
+		{"GET", pathOpenAPI + ".json", "The OpenAPI document: every request and every answer. Also in YAML."},
 		{"GET", pathHealth, "Whether the server runs."},
 		{"GET", pathReady, "Whether its database answers."},
 	}

@@ -17,6 +17,7 @@ type problemKind struct {
 	Detail  string        `json:"-"` // for codes of package security, with {fact}, {reason} and {wait}
 	Meaning string        `json:"meaning"`
 	Remedy  string        `json:"remedy"`
+	Example string        `json:"-"` // of {fact}, for the OpenAPI document
 }
 
 type catalogue map[security.Code]problemKind
@@ -59,8 +60,9 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 		},
 		{
 			Code: security.TokenMissing, Status: http.StatusUnauthorized,
-			Title:  "An access token is needed",
-			Detail: "{fact}. Send `Authorization: Bearer <token>`, with a token from POST /auth.",
+			Title:   "An access token is needed",
+			Detail:  "{fact}. Send `Authorization: Bearer <token>`, with a token from POST /auth.",
+			Example: "The request has no Authorization header",
 			Meaning: "The resource is protected, and the request carries no access token in a form that " +
 				"is known here.",
 			Remedy: "Log in with POST /auth and send `Authorization: Bearer <access_token>`. The " +
@@ -71,6 +73,7 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 			Title: "The access token was refused",
 			Detail: "The token was refused: {fact}. Get a new one from POST /auth/refresh or POST " +
 				"/auth.",
+			Example: "its signature is not ours, or its key was retired",
 			Meaning: "The token was changed on its way, was made by another service or for another one, " +
 				"or was signed with a key that is no longer used.",
 			Remedy: "Copy the whole token, without quotes or line ends. If it is whole, log in again " +
@@ -80,6 +83,7 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 			Code: security.TokenExpired, Status: http.StatusUnauthorized,
 			Title:   "The access token has expired",
 			Detail:  "The token expired {fact} ago. Get a new one from POST /auth/refresh or POST /auth.",
+			Example: "2m10s",
 			Meaning: "Access tokens live for a few minutes, so that a stolen one is soon worthless.",
 			Remedy: "Send the refresh token to POST /auth/refresh, or log in again. `expires_in` says " +
 				"how many seconds the new token lives.",
@@ -127,6 +131,7 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 			Code: security.Forbidden, Status: http.StatusForbidden,
 			Title:   "Your user may not do this",
 			Detail:  "This resource needs the role `{fact}`, which your user does not have.",
+			Example: "admin",
 			Meaning: "We know who you are; your user lacks the role that this resource needs.",
 			Remedy:  "Ask an operator for the role, then log in again.",
 		},

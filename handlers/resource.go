@@ -3,6 +3,7 @@ package handlers
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"reflect"
 	"regexp"
@@ -26,8 +27,23 @@ type (
 type router struct {
 	engine *gin.Engine
 	render *renderer
-	paths  []string // of all resources, with their parameters
+	served []served
 	errs   []error
+}
+
+// served is a resource at its path, as it was registered.
+type served struct {
+	path     string // with its parameters
+	methods  []string
+	group    group
+	resource any
+}
+
+// group is a part of the route table with one guard.
+type group struct {
+	*gin.RouterGroup
+	protected bool
+	role      string // that the principal needs; "" for none
 }
 
 func newRouter(logger *slog.Logger) *router {
@@ -39,7 +55,7 @@ type methods map[string]gin.HandlerFunc
 
 // resource registers the methods that the resource has at the path in the group. HEAD comes with Get; OPTIONS
 // and 405, both with a true Allow, come by themselves.
-func (a *router) resource(group *gin.RouterGroup, path string, resource any) {
+func (a *router) resource(group group, path string, resource any) {
 	defer func() {
 		if cause := recover(); cause != nil { // Gin panics when two routes are in each other's way
 			a.errs = append(a.errs, fmt.Errorf("route %s: %v", path, cause))
@@ -69,6 +85,8 @@ func (a *router) resource(group *gin.RouterGroup, path string, resource any) {
 	if err := checkResource(resource, found); err != nil {
 		a.errs = append(a.errs, fmt.Errorf("route %s: %w", path, err))
 	}
+	whole := strings.TrimSuffix(group.BasePath(), "/") + path
+	a.served = append(a.served, served{whole, slices.Sorted(maps.Keys(found)), group, resource})
 	a.handle(group, path, found)
 }
 
@@ -97,7 +115,7 @@ func checkResource(resource any, found methods) error {
 
 // handle registers the handlers, HEAD for GET, and OPTIONS, which needs no token: a browser's preflight has
 // none.
-func (a *router) handle(group *gin.RouterGroup, path string, handlers methods) {
+func (a *router) handle(group group, path string, handlers methods) {
 	allowed := []string{http.MethodOptions}
 	for method, handler := range handlers {
 		allowed = append(allowed, method)
@@ -110,7 +128,6 @@ func (a *router) handle(group *gin.RouterGroup, path string, handlers methods) {
 	slices.Sort(allowed)
 	allow := strings.Join(allowed, ", ")
 	whole := strings.TrimSuffix(group.BasePath(), "/") + path
-	a.paths = append(a.paths, whole)
 	a.engine.OPTIONS(whole, func(c *gin.Context) {
 		c.Header("Allow", allow)
 		c.Status(http.StatusNoContent)
@@ -142,13 +159,13 @@ func (a *router) withoutSlash(path string) (string, bool) {
 		return "", false
 	}
 	parts := strings.Split(shorter, "/")
-	i := slices.IndexFunc(a.paths, func(route string) bool {
-		return slices.EqualFunc(strings.Split(route, "/"), parts, isPart)
+	i := slices.IndexFunc(a.served, func(s served) bool {
+		return slices.EqualFunc(strings.Split(s.path, "/"), parts, isPart)
 	})
 	if i < 0 {
 		return "", false
 	}
-	return pathParameter.ReplaceAllString(a.paths[i], "<$1>"), true
+	return pathParameter.ReplaceAllString(a.served[i].path, "<$1>"), true
 }
 
 // isPart reports whether a part of a path fits a part of a route.

@@ -10,10 +10,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
+	"sherpa/handlers/openapi"
 	"sherpa/models"
 	"sherpa/security"
 )
@@ -32,7 +34,7 @@ type Config struct {
 
 // routes is the whole API on one screen. Nobody guards the open routes, though some check a token themselves;
 // the protected ones are only for a principal.
-func (a *api) routes(open, protected *gin.RouterGroup) {
+func (a *api) routes(open, protected group) {
 	a.resource(open, "/auth", Login{Gate: a.gate})
 	a.resource(open, "/auth/refresh", Refresh{Gate: a.gate})
 	a.resource(open, "/auth/logout", Logout{Gate: a.gate, Service: a.service})
@@ -45,6 +47,8 @@ func (a *api) routes(open, protected *gin.RouterGroup) {
 	a.resource(open, pathHealth, Health{Version: a.version})
 	a.resource(open, pathReady, Ready{Service: a.service, Stopping: a.stopping})
 	a.resource(open, problemPath(":code"), a.problems)
+	a.resource(open, pathOpenAPI+".json", a.openAPI("application/json"))
+	a.resource(open, pathOpenAPI+".yaml", a.openAPI("application/yaml"))
 
 	a.resource(protected, "/mountain/:name", Mountain{})
 }
@@ -54,7 +58,7 @@ func New(config Config) (*gin.Engine, error) {
 	return build(config, (*api).routes)
 }
 
-func build(config Config, routes func(a *api, open, protected *gin.RouterGroup)) (*gin.Engine, error) {
+func build(config Config, routes func(a *api, open, protected group)) (*gin.Engine, error) {
 	gin.SetMode(gin.ReleaseMode)
 	gate, err := security.NewGate(config.Service)
 	if err != nil {
@@ -76,8 +80,9 @@ func build(config Config, routes func(a *api, open, protected *gin.RouterGroup))
 	if err := a.prepare(config); err != nil {
 		return nil, err
 	}
-	a.protected = a.engine.Group("/", a.adapt(gate.Guard))
-	routes(a, a.engine.Group("/"), a.protected)
+	a.document = sync.OnceValues(a.describe)
+	a.protected = group{RouterGroup: a.engine.Group("/", a.adapt(gate.Guard)), protected: true}
+	routes(a, group{RouterGroup: a.engine.Group("/")}, a.protected)
 	return a.engine, errors.Join(a.errs...)
 }
 
@@ -92,12 +97,14 @@ type api struct {
 	problems  Problems
 	version   string
 	stopping  <-chan struct{}
-	protected *gin.RouterGroup
+	protected group
+	document  func() (openapi.Document, error)
 }
 
 // role returns a group for principals with the role.
-func (a *api) role(name string) *gin.RouterGroup {
-	return a.protected.Group("/", a.adapt(a.gate.RequireRole(name)))
+func (a *api) role(name string) group {
+	guarded := a.protected.Group("/", a.adapt(a.gate.RequireRole(name)))
+	return group{RouterGroup: guarded, protected: true, role: name}
 }
 
 func (a *api) prepare(config Config) error {

@@ -21,6 +21,14 @@ const (
 	EndedByAge            EndedReason = "expired"
 )
 
+// EndedReasons returns all of them.
+func EndedReasons() []EndedReason {
+	return []EndedReason{
+		EndedByLogout, EndedByUser, EndedByOperator, EndedByPasswordChange, EndedByDisable, EndedByReuse,
+		EndedByIdle, EndedByAge,
+	}
+}
+
 // endIn ends the live sessions that meet the condition, whose parameters begin with $3, and writes them to
 // the feed in the same transaction. The feed gets the sessions that the statement ended, because a session
 // may begin meanwhile.
