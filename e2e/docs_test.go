@@ -26,6 +26,7 @@ import (
 //	<!-- transcript -->           a shell session: the commands behind "$ " print what follows them
 //	<!-- file PATH -->            a new file of the program
 //	<!-- after PATH: TEXT -->     lines for a file of the program, behind the line that contains TEXT
+//	<!-- client PATH -->          a program that the transcript behind it runs, beside a server
 //
 // A page with files is tested with a program that has the files of all pages. A page with a migration is
 // tested on both engines.
@@ -39,7 +40,7 @@ type block struct{ kind, path, anchor, text string }
 
 var (
 	fencedBlock = regexp.MustCompile("(?ms)^<!-- ([^\n]+) -->\n```[a-z]*\n(.*?)^```$")
-	directive   = regexp.MustCompile(`^(transcript|file|after)(?: ([^ :]+)(?:: (.+))?)?$`)
+	directive   = regexp.MustCompile(`^(transcript|file|after|client)(?: ([^ :]+)(?:: (.+))?)?$`)
 )
 
 // pages reads every Markdown file; their names are relative to the root of the tree.
@@ -87,6 +88,23 @@ func (p page) of(kind string) (some []block) {
 	return some
 }
 
+// parts returns a page for each client that the page shows, or else the page itself.
+func (p page) parts() (all []page) {
+	for _, b := range p.blocks {
+		if b.kind == "client" {
+			all = append(all, page{name: p.name + " " + b.path})
+		}
+		if len(all) > 0 {
+			last := &all[len(all)-1]
+			last.blocks = append(last.blocks, b)
+		}
+	}
+	if len(all) == 0 {
+		return []page{p}
+	}
+	return all
+}
+
 // changes returns the blocks that change the program.
 func (p page) changes() []block { return append(p.of("file"), p.of("after")...) }
 
@@ -103,13 +121,20 @@ func TestDocs(t *testing.T) {
 	if _, err := exec.LookPath("go"); err == nil {
 		changed = buildCopy(t, changes)
 	}
+	var parts []page
 	for _, p := range all {
+		parts = append(parts, p.parts()...)
+	}
+	for _, p := range parts {
 		if len(p.blocks) == 0 {
 			continue
 		}
 		t.Run(path.Base(p.name), func(t *testing.T) {
 			t.Parallel()
 			skipWithout(t, "curl")
+			for _, client := range p.of("client") {
+				skipWithoutLanguage(t, client)
+			}
 			program := os.Args[0]
 			if len(p.changes()) > 0 {
 				skipWithout(t, "go")
@@ -143,6 +168,21 @@ func skipWithout(t *testing.T, program string) {
 	}
 }
 
+// skipWithoutLanguage skips the test of a client on a machine that cannot run it. What npm installs comes
+// from the network, so that test runs only in CI, or when SHERPA_NPM is true.
+func skipWithoutLanguage(t *testing.T, client block) {
+	t.Helper()
+	languages := map[string]string{".py": "python3", ".go": "go", ".sh": "sh", ".ts": "npm"}
+	language, ok := languages[path.Ext(client.path)]
+	if !ok {
+		t.Fatalf("nobody knows how to run %s", client.path)
+	}
+	if language == "npm" && os.Getenv("CI") != "true" && os.Getenv("SHERPA_NPM") != "true" {
+		t.Skip("it needs the network: SHERPA_NPM=true runs it")
+	}
+	skipWithout(t, language)
+}
+
 // replay types the commands of all transcripts of the page into one shell, beside a server in an empty
 // folder.
 func (p page) replay(t *testing.T, program string, env ...string) {
@@ -159,6 +199,10 @@ func (p page) replay(t *testing.T, program string, env ...string) {
 		"PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))...)
 	serveDocs(t, program, dir, env)
 	waitUntilReady(t, "http://"+address)
+	for _, client := range p.of("client") {
+		client.text = strings.ReplaceAll(client.text, defaultAddress, address)
+		client.apply(t, dir)
+	}
 
 	script, want := p.session()
 	script = strings.ReplaceAll(script, defaultAddress, address)
