@@ -172,7 +172,7 @@ func skipWithout(t *testing.T, program string) {
 // from the network, so that test runs only in CI, or when SHERPA_NPM is true.
 func skipWithoutLanguage(t *testing.T, client block) {
 	t.Helper()
-	languages := map[string]string{".py": "python3", ".go": "go", ".sh": "sh", ".ts": "npm"}
+	languages := map[string]string{".py": "python3", ".go": "go", ".sh": "sh", ".mts": "npm"}
 	language, ok := languages[path.Ext(client.path)]
 	if !ok {
 		t.Fatalf("nobody knows how to run %s", client.path)
