@@ -29,6 +29,6 @@ func main() {
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sherpa:", err)
-		os.Exit(1)
+		os.Exit(command.Status(err))
 	}
 }

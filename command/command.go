@@ -24,6 +24,7 @@ type commandLine struct {
 	Token       tokenCommands      `cmd:"" help:"Inspect access tokens."`
 	DB          dbCommands         `cmd:"" name:"db" help:"Inspect, back up and move the database."`
 	Key         keyCommands        `cmd:"" help:"Manage signing keys."`
+	Check       checkCommand       `cmd:"" help:"Check a running service from outside, also behind a proxy."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Check that the server on this machine answers."`
 	Version     versionCommand     `cmd:"" help:"Show the version, the commit, Go and the platform."`
 
@@ -48,7 +49,7 @@ func Run(ctx context.Context, args, environ []string, build Build, std Streams) 
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("%w (see sherpa --help)", err)
+		return &StatusError{StatusUsage, fmt.Errorf("%w (see sherpa --help)", err)}
 	}
 	line.build, line.lookup = build, env.lookup
 	line.secretKey, line.secretSet = env.lookup(secretKeyVariable)
@@ -58,7 +59,7 @@ func Run(ctx context.Context, args, environ []string, build Build, std Streams) 
 		errs = append(errs, line.checkKeys())
 	}
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("settings: %w", err)
+		return &StatusError{StatusUsage, fmt.Errorf("settings: %w", err)}
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	err = parsed.Run(&line.Config, std)
@@ -66,6 +67,34 @@ func Run(ctx context.Context, args, environ []string, build Build, std Streams) 
 		return fmt.Errorf("%w; check SHERPA_DATABASE_URL, or create it with `sherpa serve`", err)
 	}
 	return err
+}
+
+// The exit statuses of the program beside 0.
+const (
+	StatusFailed = 1 // the command failed, or has found a fault
+	StatusUsage  = 2 // the command line or a setting is wrong, or there was nothing that could be checked
+)
+
+// StatusError is an error with an exit status of its own.
+type StatusError struct {
+	Status int
+	Err    error
+}
+
+func (e *StatusError) Error() string { return e.Err.Error() }
+
+func (e *StatusError) Unwrap() error { return e.Err }
+
+// Status returns the exit status for what Run returned.
+func Status(err error) int {
+	var own *StatusError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &own):
+		return own.Status
+	}
+	return StatusFailed
 }
 
 func newParser(

@@ -90,6 +90,9 @@ func collect[T any](errs *[]error, parse func(string) (T, error)) kong.MapperFun
 		}
 		value, err := parse(text)
 		if err != nil {
+			if ctx.Value.Flag != nil && !isSetting(ctx.Value.Flag) { // it has no variable
+				return fmt.Errorf("%q is %w", text, err)
+			}
 			*errs = append(*errs, newSettingError(ctx.Value.Name, "%q is %w", text, err))
 			return nil
 		}

@@ -31,7 +31,7 @@ func readPassword(ctx context.Context, std Streams) (string, error) {
 	if !ok || !isTerminal(terminal) {
 		return readLine(std.In, "password")
 	}
-	first, err := prompt(ctx, terminal, std.Err, "Password: ")
+	first, err := prompt(ctx, terminal, std.Err, passwordLabel)
 	if err != nil {
 		return "", err
 	}
@@ -43,6 +43,16 @@ func readPassword(ctx context.Context, std Streams) (string, error) {
 		return "", errors.New("the two passwords differ; nothing was changed")
 	}
 	return first, nil
+}
+
+const passwordLabel = "Password: "
+
+// askPassword is readPassword for a password that exists: it asks once.
+func askPassword(ctx context.Context, std Streams) (string, error) {
+	if terminal, ok := std.In.(*os.File); ok && isTerminal(terminal) {
+		return prompt(ctx, terminal, std.Err, passwordLabel)
+	}
+	return readLine(std.In, "password")
 }
 
 // readLine reads the first line of a stream, without its end.

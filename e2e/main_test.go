@@ -27,7 +27,7 @@ func main() {
 	std := command.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
 	if err := command.Run(ctx, os.Args[1:], os.Environ(), command.ReadBuild("", ""), std); err != nil {
 		fmt.Fprintln(os.Stderr, "sherpa:", err)
-		os.Exit(1)
+		os.Exit(command.Status(err))
 	}
 }
 
