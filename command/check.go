@@ -14,7 +14,7 @@ import (
 
 type checkCommand struct {
 	URL      string        `arg:"" help:"Root of the service, such as https://sherpa.example."`
-	Username string        `required:"" help:"User to log in as; the password comes from a prompt or standard input. The check ends every session that it starts, and no other." placeholder:"NAME"`
+	Username string        `required:"" help:"User to log in as, with a password from a prompt or standard input." placeholder:"NAME"`
 	JSON     bool          `name:"json" help:"Print JSON instead of a table."`
 	Timeout  time.Duration `default:"1m" help:"How long the whole check may take." placeholder:"DURATION"`
 	Wait     bool          `help:"Also wait until an access token has expired, for as long as one lives."`
@@ -22,8 +22,8 @@ type checkCommand struct {
 	Insecure bool          `help:"Send the password without TLS, or to a certificate that nobody verified."`
 }
 
-// Run checks the service and prints what it has found. The status is 1 when a row failed, and 2 when the check
-// could not run or not finish.
+// Run checks the service and prints what it has found. The status is 1 when a row failed, and 2 when the
+// check could not run or not finish.
 func (c checkCommand) Run(ctx context.Context, std Streams) error {
 	options, err := c.options()
 	if err != nil {

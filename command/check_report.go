@@ -109,7 +109,8 @@ func summaryLines(report check.Report) []string {
 	lines := []string{fmt.Sprintf("%s: %d ok, %d warnings, %d failed, %d skipped; %d requests in %.1f s",
 		report.URL, s.OK, s.Warnings, s.Failed, s.Skipped, s.Requests, s.Seconds)}
 	if s.Alive > 0 {
-		return append(lines, fmt.Sprintf("sessions of this check: %d started, %d could not be ended", s.Started, s.Alive))
+		return append(lines,
+			fmt.Sprintf("sessions of this check: %d started, %d could not be ended", s.Started, s.Alive))
 	}
 	return append(lines, fmt.Sprintf("sessions of this check: %d started, all ended", s.Started))
 }

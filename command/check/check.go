@@ -90,7 +90,7 @@ func Run(ctx context.Context, options Options) (Report, error) {
 		}
 	}
 	left := p.endSessions(ctx)
-	report.Rows = append(report.Rows, p.look(context.WithoutCancel(ctx), "sessions of the check", ownRow(left)))
+	report.Rows = append(report.Rows, p.look(context.WithoutCancel(ctx), ownGroup, ownRow(left)))
 	report.Summary = p.summary(ctx, report.Rows, left)
 	return report, nil
 }
@@ -103,7 +103,8 @@ func (o Options) refuse() error {
 	case strings.Trim(o.URL.Path, "/") != "" || o.URL.RawQuery != "" || o.URL.User != nil:
 		return errors.New("name the root of the service, without a path, a query or a user")
 	case !o.encrypted() && !o.Insecure: // fails closed: afterwards, the password is known
-		return errors.New("the password would cross the network in clear; use https://, or --insecure in a " +
+		return errors.New("the password would cross the network in clear; use https://, or --insecure " +
+			"in a " +
 			"network that you trust")
 	case o.Username == "" || o.Password == "":
 		return errors.New("the name and the password must not be empty")

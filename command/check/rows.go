@@ -51,8 +51,10 @@ func Rows() []Row {
 		}
 	}
 	own := ownRow(nil)
-	return append(list, Row{"sessions of the check", own.name, own.checks})
+	return append(list, Row{ownGroup, own.name, own.checks})
 }
+
+const ownGroup = "sessions of the check"
 
 // ownRow says whether the check has ended its sessions; left are those that live.
 func ownRow(left []string) row {

@@ -49,9 +49,10 @@ func connectionRows() []row { //nolint:funlen // a table
 		{
 			name:   "clock",
 			checks: "the clocks of the server and of this machine differ by less than a minute",
-			means:  "One of the two is wrong. Clients that compare `exp` with their clock refresh at the wrong time.",
-			mend:   "Let a time server (NTP) set both clocks.",
-			look:   lookClock,
+			means: "One of the two is wrong. Clients that compare `exp` with their clock refresh at " +
+				"the wrong time.",
+			mend: "Let a time server (NTP) set both clocks.",
+			look: lookClock,
 		},
 		{
 			name:   "versions-hidden",

@@ -28,7 +28,8 @@ func other(make func(good parts) string) func(ctx context.Context, p *probe) (st
 func forgeryRows() []row { //nolint:funlen // a table
 	const (
 		anyone = "Whoever can write a token can be any user."
-		verify = "Let Sherpa itself verify every token. Look for another verifier in front of it, and remove it."
+		verify = "Let Sherpa itself verify every token. Look for another verifier in front of it, and " +
+			"remove it."
 	)
 	return []row{
 		{

@@ -33,12 +33,14 @@ func loginRows() []row {
 			means:  "Strangers can log in, or a client cannot tell a wrong password from another error.",
 			mend:   "Send status and body of the service through; let no other program answer POST /auth.",
 			look: func(ctx context.Context, p *probe) (string, error) {
-				return p.post(ctx, "/auth", credentials(impossibleName(), "x")).want(401, "invalid_credentials")
+				return p.post(ctx, "/auth", credentials(impossibleName(), "x")).
+					want(401, "invalid_credentials")
 			},
 		},
 		{
 			name: "throttle",
-			checks: "failed logins for one name are slowed down, with 429 and Retry-After; the name is one that " +
+			checks: "failed logins for one name are slowed down, with 429 and Retry-After; the name is " +
+				"one that " +
 				"nobody can have",
 			means: "Passwords can be guessed at full speed, or clients do not learn how long to wait.",
 			mend:  "Keep the throttle on, and let the proxy pass Retry-After.",
@@ -56,7 +58,8 @@ func loginRows() []row {
 		{
 			name:   "no-compression",
 			checks: "answers with tokens are not compressed, also for clients that accept gzip",
-			means: "The length of a compressed answer tells something about the secrets in it (BREACH), and a " +
+			means: "The length of a compressed answer tells something about the secrets in it " +
+				"(BREACH), and a " +
 				"proxy that compresses has rewritten the answer.",
 			mend: "Switch compression off for /auth. nginx: gzip off.",
 			look: func(ctx context.Context, p *probe) (string, error) {
@@ -141,8 +144,9 @@ func tokenRows() []row { //nolint:funlen // a table
 		{
 			name:   "token-clock",
 			checks: "`iat` and the Date of the same answer differ by at most 10 s",
-			means:  "The clocks of proxy and service differ: other replicas refuse such tokens as not yet valid.",
-			mend:   "Let a time server (NTP) set the clocks of all machines.",
+			means: "The clocks of proxy and service differ: other replicas refuse such tokens as not " +
+				"yet valid.",
+			mend: "Let a time server (NTP) set the clocks of all machines.",
 			look: func(_ context.Context, p *probe) (string, error) {
 				date, err := http.ParseTime(p.main.header.Get("Date"))
 				if err != nil {

@@ -23,8 +23,10 @@ func proxyRows() []row { //nolint:funlen // a table
 			name:   "forwarded-for",
 			checks: "nobody can choose an address with X-Forwarded-For",
 			means:  forges,
-			mend: "Let the outermost proxy replace the header by the client's address (nginx: proxy_set_header " +
-				"X-Forwarded-For $remote_addr), and name only proxies in SHERPA_TRUSTED_PROXIES, not the network of " +
+			mend: "Let the outermost proxy replace the header by the client's address (nginx: " +
+				"proxy_set_header " +
+				"X-Forwarded-For $remote_addr), and name only proxies in SHERPA_TRUSTED_PROXIES, not " +
+				"the network of " +
 				"clients.",
 			look: forwarded(forgedForwardedFor, "X-Forwarded-For: "+forgedForwardedFor),
 		},
@@ -54,7 +56,8 @@ func proxyRows() []row { //nolint:funlen // a table
 			name:   "cors",
 			checks: "a page of any other site cannot read answers",
 			means:  "Programs in any page can read what the service answers to the browser of a user.",
-			mend:   "Let the proxy add no Access-Control-Allow-Origin. Allow exact origins only, in the service.",
+			mend: "Let the proxy add no Access-Control-Allow-Origin. Allow exact origins only, in " +
+				"the service.",
 			look: withToken(func(ctx context.Context, p *probe, access string) (string, error) {
 				a := p.me(ctx, bearer(access), "Origin: https://stranger.invalid")
 				if allowed := a.header.Get("Access-Control-Allow-Origin"); allowed != "" {
@@ -89,7 +92,8 @@ func forwarded(address string, lines ...string) func(ctx context.Context, p *pro
 }
 
 func cacheRows() []row { //nolint:funlen // a table
-	const off = "Switch caching off for the service, or let the cache obey Cache-Control: no-store. nginx: no " +
+	const off = "Switch caching off for the service, or let the cache obey Cache-Control: no-store. " +
+		"nginx: no " +
 		"proxy_ignore_headers."
 	return []row{
 		{
@@ -156,8 +160,9 @@ func answerRows() []row { //nolint:funlen // a table
 		{
 			name:   "no-store",
 			checks: "every answer that has to do with a token has Cache-Control: no-store",
-			means:  "Browsers and proxies may keep tokens and what is a user's own (RFC 6749, section 5.1).",
-			mend:   "Let the proxy pass Cache-Control, and set it on answers of its own.",
+			means: "Browsers and proxies may keep tokens and what is a user's own (RFC 6749, section " +
+				"5.1).",
+			mend: "Let the proxy pass Cache-Control, and set it on answers of its own.",
 			look: everyAnswer(func(a answer) error {
 				if value := a.header.Get("Cache-Control"); a.secret && !strings.Contains(value, "no-store") {
 					return fmt.Errorf("Cache-Control: %s", orNone(value))
@@ -186,8 +191,9 @@ func answerRows() []row { //nolint:funlen // a table
 		{
 			name:   "no-redirects",
 			checks: "no answer is a redirect",
-			means:  "Clients send tokens and passwords to wherever they are sent, and a POST becomes a GET.",
-			mend:   "Do not let the proxy redirect.",
+			means: "Clients send tokens and passwords to wherever they are sent, and a POST becomes a " +
+				"GET.",
+			mend: "Do not let the proxy redirect.",
 			look: everyAnswer(func(a answer) error {
 				if a.status/100 == 3 {
 					return fmt.Errorf("%d to %q", a.status, a.header.Get("Location"))
@@ -199,7 +205,8 @@ func answerRows() []row { //nolint:funlen // a table
 			name:   "problems",
 			checks: "every error is a problem document (RFC 9457) with its own status and code",
 			means:  "Clients that switch on `code` meet a page that they cannot read.",
-			mend: "Let the proxy send the errors of the service through (nginx: no proxy_intercept_errors), and make " +
+			mend: "Let the proxy send the errors of the service through (nginx: no " +
+				"proxy_intercept_errors), and make " +
 				"its own problem documents: deploy/haproxy.cfg and deploy/nginx.conf do.",
 			look: everyError(func(a answer, got problem) error {
 				mediaType, _, _ := strings.Cut(a.header.Get("Content-Type"), ";")

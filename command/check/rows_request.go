@@ -30,9 +30,10 @@ func requestRows() []row { //nolint:funlen // a table
 		{
 			name:   "body-too-large",
 			checks: "a body of 70 kB gets 413 `content_too_large`",
-			means:  "Strangers can make the service read as much as they like, or clients do not learn the limit.",
-			mend:   "Let the proxy's own limit be larger than 64 KiB, so that the service answers.",
-			look:   refreshWith(tooLarge, 413, "content_too_large"),
+			means: "Strangers can make the service read as much as they like, or clients do not learn " +
+				"the limit.",
+			mend: "Let the proxy's own limit be larger than 64 KiB, so that the service answers.",
+			look: refreshWith(tooLarge, 413, "content_too_large"),
 		},
 		{
 			name:   "body-not-json",
@@ -96,8 +97,9 @@ func requestRows() []row { //nolint:funlen // a table
 		{
 			name:   "trailing-slash",
 			checks: "a slash too many gets 404, and no redirect",
-			means:  "A client sends its token or its password twice, the second time to wherever it was sent.",
-			mend:   "Do not let the proxy redirect or rewrite paths.",
+			means: "A client sends its token or its password twice, the second time to wherever it " +
+				"was sent.",
+			mend: "Do not let the proxy redirect or rewrite paths.",
 			look: func(ctx context.Context, p *probe) (string, error) {
 				return all(404, "not_found", p.get(ctx, "/auth/me/"), p.post(ctx, "/auth/", "{}"))
 			},
@@ -182,7 +184,8 @@ func pathRows() []row { //nolint:funlen // a table
 		names = "What has such a name cannot be reached, or something else answers in its place."
 		raw   = "Send paths through as they came. nginx: proxy_pass without a path; Apache: nocanon and " +
 			"AllowEncodedSlashes NoDecode."
-		two = "A rule of the proxy about a path and the service see different paths: the rule can be passed by."
+		two = "A rule of the proxy about a path and the service see different paths: the rule can be " +
+			"passed by."
 	)
 	return []row{
 		{

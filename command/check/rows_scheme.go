@@ -59,7 +59,9 @@ func schemeRows() []row { //nolint:funlen // a table
 			checks: "a request without a token gets 401 `token_missing`",
 			means:  open,
 			mend:   guard,
-			look:   func(ctx context.Context, p *probe) (string, error) { return p.me(ctx).want(401, "token_missing") },
+			look: func(ctx context.Context, p *probe) (string, error) {
+				return p.me(ctx).want(401, "token_missing")
+			},
 		},
 		{
 			name:   "scheme-unknown",
@@ -130,7 +132,8 @@ func schemeRows() []row { //nolint:funlen // a table
 			name:   "challenge-lines",
 			checks: "a 401 has two lines WWW-Authenticate: Bearer, then JWT (RFC 9110, section 11.6.1)",
 			means:  "Clients do not learn how to authenticate, or read two challenges as one.",
-			mend: "Send every line WWW-Authenticate through. nginx: no proxy_hide_header; other proxies: no rule " +
+			mend: "Send every line WWW-Authenticate through. nginx: no proxy_hide_header; other " +
+				"proxies: no rule " +
 				"that sets or merges it.",
 			look: func(ctx context.Context, p *probe) (string, error) {
 				return challenges(p.me(ctx), "Bearer ", "JWT ")
@@ -143,8 +146,9 @@ func schemeRows() []row { //nolint:funlen // a table
 			mend:   "Let no proxy answer 401 itself.",
 			look: func(ctx context.Context, p *probe) (string, error) {
 				a := p.me(ctx)
-				if lines := a.header.Values("WWW-Authenticate"); strings.Contains(fmt.Sprint(lines), "error=") {
-					return "", fmt.Errorf("WWW-Authenticate: %s", strings.Join(lines, " | "))
+				lines := strings.Join(a.header.Values("WWW-Authenticate"), " | ")
+				if strings.Contains(lines, "error=") {
+					return "", errors.New("WWW-Authenticate: " + lines)
 				}
 				return a.want(401, "")
 			},

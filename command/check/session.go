@@ -80,7 +80,8 @@ func (p *probe) open(ctx context.Context, lines ...string) (*session, error) {
 	case a.err != nil:
 		return nil, fmt.Errorf("log in: no answer: %w", plain(a.err))
 	case a.status == http.StatusTooManyRequests:
-		return nil, fmt.Errorf("log in: too many logins failed before; wait %s s", a.header.Get("Retry-After"))
+		return nil, fmt.Errorf("log in: too many logins failed before; wait %s s",
+			a.header.Get("Retry-After"))
 	case a.status/100 == 3:
 		return nil, fmt.Errorf("log in: the service sends clients to %q; check that URL",
 			a.header.Get("Location"))
