@@ -14,7 +14,7 @@ import (
 
 type checkCommand struct {
 	URL      string        `arg:"" help:"Root of the service, such as https://sherpa.example."`
-	Username string        `required:"" help:"User to log in as, with a password from a prompt or standard input." placeholder:"NAME"`
+	Username string        `help:"User to log in as, with a password from a prompt or standard input." required:"" placeholder:"NAME"`
 	JSON     bool          `name:"json" help:"Print JSON instead of a table."`
 	Timeout  time.Duration `default:"1m" help:"How long the whole check may take." placeholder:"DURATION"`
 	Wait     bool          `help:"Also wait until an access token has expired, for as long as one lives."`

@@ -81,7 +81,7 @@ func Run(ctx context.Context, options Options) (Report, error) {
 	}
 	p := newProbe(options)
 	if err := p.begin(ctx); err != nil {
-		return Report{}, errors.Join(fmt.Errorf("%w: %w", ErrCannotRun, err), p.orphans(ctx))
+		return Report{}, fmt.Errorf("%w: %w", ErrCannotRun, err)
 	}
 	report := Report{URL: options.URL.String()}
 	for _, g := range groups() {

@@ -18,7 +18,7 @@ import (
 
 const (
 	answerTimeout = 5 * time.Second // for one answer
-	largestAnswer = 1 << 20         // bytes that are read of a body
+	largestAnswer = 16 << 20        // bytes that are read of a body
 )
 
 // NewTransport returns how to reach a service: without redirects, without a proxy of this machine's own

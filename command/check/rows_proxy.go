@@ -91,7 +91,7 @@ func forwarded(address string, lines ...string) func(ctx context.Context, p *pro
 	}
 }
 
-func cacheRows() []row { //nolint:funlen // a table
+func cacheRows() []row {
 	const off = "Switch caching off for the service, or let the cache obey Cache-Control: no-store. " +
 		"nginx: no " +
 		"proxy_ignore_headers."

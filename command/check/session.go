@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -51,20 +52,9 @@ func refreshBody(token string) string {
 func bearer(token string) string { return "Authorization: Bearer " + token }
 
 // begin starts the session that lives until the end of the check.
-func (p *probe) begin(ctx context.Context) error {
-	s, err := p.open(ctx)
-	if err != nil {
-		return err
-	}
-	p.main = s
-	var me struct {
-		SessionID string `json:"session_id"`
-	}
-	a := p.me(ctx, bearer(s.access))
-	if a.read(&me) != nil || me.SessionID == "" {
-		return fmt.Errorf("is this Sherpa? GET /auth/me does not say whose token it is: %s", a.text())
-	}
-	return nil
+func (p *probe) begin(ctx context.Context) (err error) {
+	p.main, err = p.open(ctx)
+	return err
 }
 
 // me asks the protected resource that every service has.
@@ -162,22 +152,24 @@ const endTimeout = 10 * time.Second
 func (p *probe) endSessions(ctx context.Context) (left []string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
-	ended := map[string]bool{}
+	alive := map[string]bool{}
 	for _, s := range p.sessions {
-		ended[s.id] = s != p.main && p.logOut(ctx, s) == nil
+		alive[s.id] = s != p.main && p.logOut(ctx, s) != nil
 	}
-	// A login whose answer was lost has started a session, too. The list has it, with our User-Agent.
+	// A login whose answer was lost has started a session, too, and a proxy may answer a logout that it did not
+	// pass on. The list knows better: it has all sessions with the User-Agent of this check.
 	if own, err := p.list(ctx); err == nil {
 		for id, view := range own {
-			ended[id] = ended[id] || view.EndedAt != nil || !view.Current && p.delete(ctx, id) == nil
+			alive[id] = view.EndedAt == nil && id != p.main.id && p.delete(ctx, id) != nil
 		}
 	}
-	ended[p.main.id] = p.endMain(ctx) == nil
-	for id, over := range ended {
-		if !over {
+	alive[p.main.id] = p.endMain(ctx) != nil
+	for id := range alive {
+		if alive[id] {
 			left = append(left, id)
 		}
 	}
+	slices.Sort(left)
 	return left
 }
 
@@ -192,24 +184,19 @@ func (p *probe) delete(ctx context.Context, id string) error {
 	return err
 }
 
+// endMain tries both ways to log out, until the token is refused.
 func (p *probe) endMain(ctx context.Context) error {
-	if p.logOut(ctx, p.main) == nil {
-		return nil
-	}
-	_, err := p.post(ctx, "/auth/logout", "", bearer(p.main.access)).want(http.StatusNoContent, "")
-	return err
-}
-
-// orphans ends what a check that could not begin has started.
-func (p *probe) orphans(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
-	defer cancel()
-	for _, s := range p.sessions {
-		if err := p.logOut(ctx, s); err != nil {
-			return fmt.Errorf("session %s could not be ended: %w", s.id, err)
+	if err := p.logOut(ctx, p.main); err == nil {
+		if _, err := p.gone(ctx, p.main.access, "logout"); err == nil {
+			return nil
 		}
 	}
-	return nil
+	_, err := p.post(ctx, "/auth/logout", "", bearer(p.main.access)).want(http.StatusNoContent, "")
+	if err != nil {
+		return err
+	}
+	_, err = p.gone(ctx, p.main.access, "logout")
+	return err
 }
 
 // impossibleName is a username that nobody can have, because it has blanks: no user is slowed down by its

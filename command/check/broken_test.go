@@ -1,0 +1,664 @@
+package check_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sherpa/command/check"
+)
+
+// broken is a service with one fault. red are the rows that must fail or warn; all others must not.
+type broken struct {
+	name   string
+	fault  middleware
+	change func(o *check.Options)
+	trust  string // whose X-Forwarded-For the service believes
+	red    string
+}
+
+var (
+	me       = at("GET", "/auth/me")
+	login    = at("POST", "/auth")
+	refresh  = at("POST", "/auth/refresh")
+	logout   = at("POST", "/auth/logout")
+	anything = func(*http.Request) bool { return true }
+)
+
+func and(all ...func(r *http.Request) bool) func(r *http.Request) bool {
+	return func(r *http.Request) bool {
+		return !slices.ContainsFunc(all, func(is func(r *http.Request) bool) bool { return !is(r) })
+	}
+}
+
+func hasToken(r *http.Request) bool { return r.Header.Get("Authorization") != "" }
+
+func hasNone(r *http.Request) bool { return !hasToken(r) }
+
+// brokenServices are the faults, in the order of the rows.
+func brokenServices() []broken {
+	return slices.Concat(brokenConnections(), brokenLogins(), brokenSchemes(), brokenVerifiers(), brokenSessions(),
+		brokenRequests(), brokenProxies())
+}
+
+func brokenConnections() []broken {
+	return []broken{
+		{
+			name: "not ready", red: "ready",
+			fault: refuses(503, "unavailable", at("GET", "/readyz")),
+		},
+		{
+			name: "the clock of this machine is wrong", red: "clock",
+			change: func(o *check.Options) {
+				now := o.Now
+				o.Now = func() time.Time { return now().Add(5 * time.Minute) }
+			},
+		},
+		{name: "no Date", red: "clock token-clock", fault: func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header()["Date"] = nil
+				next.ServeHTTP(w, r)
+			})
+		}},
+		{name: "tells its version", red: "versions-hidden", fault: header("Server", "nginx/1.22.1")},
+		{name: "open metrics", red: "metrics-closed", fault: lets(at("GET", "/metrics"))},
+		{name: "open pprof", red: "debug-closed", fault: lets(at("GET", "/debug/pprof/"))},
+		{name: "open expvar", red: "debug-closed", fault: lets(at("GET", "/debug/vars"))},
+	}
+}
+
+func brokenLogins() []broken {
+	return []broken{
+		{
+			name: "no token_type", red: "login",
+			fault: members(login, func(all map[string]any) { delete(all, "token_type") }),
+		},
+		{
+			name: "another code for a wrong password", red: "login-refused throttle",
+			fault: onAnswer(func(r *http.Request, a *httptest.ResponseRecorder) {
+				if login(r) && a.Code == 401 {
+					problem(a, 403, "forbidden")
+				}
+			}),
+		},
+		{name: "no Retry-After", red: "throttle", fault: header("Retry-After", "")},
+		{
+			name: "no throttle", red: "throttle",
+			fault: onAnswer(func(_ *http.Request, a *httptest.ResponseRecorder) {
+				if a.Code == 429 {
+					problem(a, 401, "invalid_credentials")
+				}
+			}),
+		},
+		{name: "login by GET", red: "login-by-post", fault: lets(at("GET", "/auth"))},
+		{name: "compresses", red: "no-compression", fault: onAnswer(compress)},
+		{name: "HS512", red: "token-form", fault: resigned(`{"alg":"HS512","typ":"JWT"}`, signingKey)},
+		{name: "a well-known key", red: "token-key", fault: resigned(`{"alg":"HS256","typ":"JWT"}`, "secret")},
+		{
+			name: "another user's answer", red: "token-claims",
+			fault: members(me, func(all map[string]any) { all["id"] = 4711 }),
+		},
+		{
+			name: "another lifetime", red: "token-lifetime",
+			fault: members(login, func(all map[string]any) { all["expires_in"] = 301 }),
+		},
+		{
+			name: "a proxy whose clock is wrong", red: "token-clock",
+			fault: func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Date", time.Now().Add(-30*time.Second).UTC().Format(http.TimeFormat))
+					next.ServeHTTP(w, r)
+				})
+			},
+		},
+		{
+			name: "accepts expired tokens", red: "token-expired",
+			change: func(o *check.Options) { o.Wait = true },
+			fault: onAnswer(func(_ *http.Request, a *httptest.ResponseRecorder) {
+				if strings.Contains(a.Body.String(), "token_expired") {
+					a.Code = 200
+				}
+			}),
+		},
+	}
+}
+
+func compress(r *http.Request, a *httptest.ResponseRecorder) {
+	if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		return
+	}
+	var small bytes.Buffer
+	zip := gzip.NewWriter(&small)
+	_, _ = zip.Write(a.Body.Bytes())
+	_ = zip.Close()
+	a.Body = &small
+	a.Header().Set("Content-Encoding", "gzip")
+}
+
+// resigned gives clients tokens with another header and key, and turns them back on their way in.
+func resigned(head, key string) middleware {
+	var mu sync.Mutex
+	real := map[string]string{}
+	out := members(anything, func(all map[string]any) {
+		access, ok := all["access_token"].(string)
+		if !ok {
+			return
+		}
+		payload := strings.Split(access, ".")[1]
+		signed := base64.RawURLEncoding.EncodeToString([]byte(head)) + "." + payload
+		sum := hmac.New(sha256.New, []byte(key))
+		sum.Write([]byte(signed))
+		other := signed + "." + base64.RawURLEncoding.EncodeToString(sum.Sum(nil))
+		mu.Lock()
+		defer mu.Unlock()
+		real[other] = access
+		all["access_token"] = other
+	})
+	in := onRequest(func(r *http.Request) {
+		scheme, access, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		mu.Lock()
+		defer mu.Unlock()
+		if known, ok := real[access]; ok {
+			r.Header["Authorization"][0] = scheme + " " + known
+		}
+	})
+	return func(next http.Handler) http.Handler { return out(in(next)) }
+}
+
+func brokenSchemes() []broken {
+	drops := func(is func(value string) bool) middleware {
+		return onRequest(func(r *http.Request) {
+			if authorization(is)(r) {
+				r.Header.Del("Authorization")
+			}
+		})
+	}
+	starts := func(with string) func(value string) bool {
+		return func(value string) bool { return strings.HasPrefix(value, with) }
+	}
+	contains := func(part string) func(value string) bool {
+		return func(value string) bool { return strings.Contains(value, part) }
+	}
+	return []broken{
+		{
+			name: "drops the scheme Bearer", fault: drops(starts("Bearer ")),
+			red: "token-claims scheme-bearer token-quoted two-in-one-line challenge-invalid-token token-garbage " +
+				"alg-none alg-other header-changed payload-changed expiry-changed signature-changed " +
+				"signature-missing token-truncated token-extended token-base64 token-foreign refresh-as-access " +
+				"logout logout-twice logout-by-refresh-token refresh refresh-reuse session-list session-end " +
+				"session-unknown head path-slash forwarded-for forwarded-others cors " +
+				"cache-repeat cache-stranger cache-logout own-sessions",
+		},
+		{name: "drops the scheme JWT", red: "scheme-jwt", fault: drops(starts("JWT "))},
+		{
+			name: "knows schemes in one case", red: "scheme-case",
+			fault: drops(func(v string) bool { return !starts("Bearer")(v) && !starts("JWT")(v) }),
+		},
+		{
+			name: "open", fault: lets(and(me, hasNone)),
+			red: "no-token token-in-query token-in-cookie challenge-lines challenge-without-error problem-page " +
+				"cache-stranger",
+		},
+		{
+			name: "accepts Basic", red: "scheme-unknown",
+			fault: lets(authorization(func(v string) bool { return starts("Basic ")(v) || starts("Token ")(v) })),
+		},
+		{
+			name: "accepts a scheme alone", red: "scheme-alone",
+			fault: lets(authorization(func(v string) bool { return v == "Bearer" })),
+		},
+		{
+			name: "accepts a token alone", red: "token-alone",
+			fault: lets(authorization(func(v string) bool { return strings.Count(v, ".") == 2 && !contains(" ")(v) })),
+		},
+		{name: "accepts quotes", red: "token-quoted", fault: lets(authorization(contains(`"`)))},
+		{name: "takes the first of two tokens", red: "two-in-one-line", fault: lets(authorization(contains(", JWT")))},
+		{
+			name: "takes the first of two headers", red: "two-headers",
+			fault: onRequest(func(r *http.Request) {
+				if all := r.Header["Authorization"]; len(all) > 1 {
+					r.Header["Authorization"] = all[:1]
+				}
+			}),
+		},
+		{
+			name: "takes a token of the query", red: "token-in-query",
+			fault: lets(func(r *http.Request) bool { return r.URL.Query().Has("access_token") }),
+		},
+		{
+			name: "takes a token of a cookie", red: "token-in-cookie",
+			fault: lets(func(r *http.Request) bool { return r.Header.Get("Cookie") != "" }),
+		},
+		{
+			name: "merges challenges", red: "challenge-lines",
+			fault: onAnswer(func(_ *http.Request, a *httptest.ResponseRecorder) {
+				if all := a.Header().Values("WWW-Authenticate"); len(all) > 0 {
+					a.Header().Set("WWW-Authenticate", strings.Join(all, ", "))
+				}
+			}),
+		},
+		{
+			name: "drops challenges", red: "challenge-lines challenge-invalid-token",
+			fault: header("WWW-Authenticate", ""),
+		},
+		{
+			name: "always an error in the challenge", red: "challenge-without-error",
+			fault: onAnswer(func(_ *http.Request, a *httptest.ResponseRecorder) {
+				for i, line := range a.Header()["Www-Authenticate"] {
+					a.Header()["Www-Authenticate"][i] = line + `, error="invalid_token"`
+				}
+			}),
+		},
+	}
+}
+
+const ourHeader = `{"alg":"HS256","typ":"JWT"}`
+
+func brokenVerifiers() []broken {
+	return []broken{
+		{
+			name: "accepts what has five parts", red: "token-garbage",
+			fault: lets(authorization(func(v string) bool { return strings.Count(v, ".") == 4 })),
+		},
+		{
+			name: "accepts alg none", red: "alg-none",
+			fault: lets(bearing(func(head, _, _ string) bool {
+				return strings.Contains(strings.ToLower(head), `"none"`)
+			})),
+		},
+		{
+			name: "verifies with the algorithm of the header", red: "alg-other",
+			fault: lets(bearing(func(head, _, _ string) bool { return strings.Contains(head, `"RS256"`) })),
+		},
+		{
+			name: "verifies with the key of the header", red: "header-changed",
+			fault: lets(bearing(func(head, _, _ string) bool { return strings.Contains(head, `"jwk"`) })),
+		},
+		{
+			name: "does not look at the signature",
+			fault: lets(bearing(func(head, payload, _ string) bool {
+				return head == ourHeader && strings.HasSuffix(payload, "}") && payload != ""
+			})),
+			red: "payload-changed expiry-changed signature-changed signature-missing token-truncated token-extended " +
+				"token-base64 token-foreign logout logout-by-refresh-token refresh-reuse session-end cache-logout " +
+				"own-sessions",
+		},
+		{
+			name: "reads base64 leniently", red: "token-base64",
+			fault: lets(authorization(func(v string) bool { return strings.HasSuffix(v, "=") })),
+		},
+		{
+			name: "two parts are enough", red: "signature-missing refresh-as-access",
+			fault: lets(and(me, authorization(func(v string) bool { return strings.Count(v, ".") == 1 }))),
+		},
+	}
+}
+
+func brokenSessions() []broken {
+	byRefresh := and(logout, body(func(text string) bool { return text != "" }))
+	byAccess := and(logout, body(func(text string) bool { return text == "" }))
+	ends := func(r *http.Request) bool { return logout(r) || r.Method == "DELETE" }
+	return []broken{
+		{
+			name: "a logout that is not passed on", red: "logout",
+			fault: swallows(204, and(byAccess, hasToken)),
+		},
+		{name: "a second logout fails", red: "logout-twice", fault: secondLogoutFails()},
+		{
+			name: "a logout by refresh token that is not passed on", fault: swallows(204, byRefresh),
+			red: "logout-by-refresh-token refresh-after-logout cache-logout",
+		},
+		{
+			name: "a logout without a token succeeds", red: "logout-needs-token",
+			fault: swallows(204, and(byAccess, hasNone)),
+		},
+		{
+			name: "nothing ends a session", fault: refuses503(ends),
+			red: "logout logout-twice logout-by-refresh-token refresh-after-logout logout-needs-token session-end " +
+				"session-unknown cache-logout own-sessions",
+		},
+		{name: "the refresh token stays", fault: keepsRefreshToken(), red: "refresh refresh-reuse"},
+		{name: "no grace", fault: noGrace(), red: "refresh-retry refresh-reuse"},
+		{name: "repeats the answers to POST", fault: repeatsPosts(), red: "refresh-reuse"},
+		{
+			name: "accepts any refresh token", red: "refresh-garbage",
+			fault: lets(body(func(text string) bool { return text == `{"refresh_token":"garbage"}` })),
+		},
+		{name: "refresh by GET", red: "refresh-by-post", fault: lets(at("GET", "/auth/refresh"))},
+		{
+			name: "an empty list of sessions", red: "session-list forwarded-for forwarded-others",
+			fault: members(at("GET", "/auth/sessions"), func(all map[string]any) { all["sessions"] = []any{} }),
+		},
+		{
+			name: "DELETE that is not passed on", red: "session-end session-unknown",
+			fault: swallows(204, func(r *http.Request) bool { return r.Method == "DELETE" }),
+		},
+	}
+}
+
+func refuses503(these func(r *http.Request) bool) middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !these(r) {
+				next.ServeHTTP(w, r)
+				return
+			}
+			a := httptest.NewRecorder()
+			next.ServeHTTP(a, httptest.NewRequestWithContext(r.Context(), http.MethodGet, "/healthz", nil))
+			problem(a, 503, "unavailable")
+			write(w, a)
+		})
+	}
+}
+
+func secondLogoutFails() middleware {
+	var mu sync.Mutex
+	out := map[string]bool{}
+	return onAnswer(func(r *http.Request, a *httptest.ResponseRecorder) {
+		mu.Lock()
+		defer mu.Unlock()
+		access := r.Header.Get("Authorization")
+		if logout(r) && access != "" && out[access] {
+			problem(a, 401, "session_ended")
+		}
+		out[access] = out[access] || logout(r)
+	})
+}
+
+var refreshMember = regexp.MustCompile(`"refresh_token":"[^"]*"`)
+
+// keepsRefreshToken answers a refresh with the token that came.
+func keepsRefreshToken() middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			text := readBody(r)
+			a := httptest.NewRecorder()
+			next.ServeHTTP(a, r)
+			if refresh(r) && a.Code == 200 {
+				kept := refreshMember.ReplaceAllString(a.Body.String(), refreshMember.FindString(text))
+				a.Body = bytes.NewBufferString(kept)
+			}
+			write(w, a)
+		})
+	}
+}
+
+func brokenRequests() []broken {
+	isBody := func(text string) func(r *http.Request) bool {
+		return body(func(got string) bool { return got == text })
+	}
+	return []broken{
+		{
+			name: "a limit of the proxy's own, with a page", fault: page(413),
+			red: "body-too-large nosniff request-id-everywhere problems",
+		},
+		{
+			name: "claims that all is JSON", red: "body-not-json",
+			fault: onRequest(func(r *http.Request) { r.Header.Set("Content-Type", "application/json") }),
+		},
+		{name: "repairs JSON", red: "body-broken", fault: lets(isBody(`{"refresh_token":`))},
+		{
+			name: "drops unknown members", red: "body-unknown-member",
+			fault: rewrites(`,"summit":true`, ""),
+		},
+		{
+			name: "drops repeated members", red: "body-repeated-member",
+			fault: rewrites(`"refresh_token":"a",`, ""),
+		},
+		{
+			name: "a page in place of every 404", fault: lets(unknown),
+			red: "metrics-closed debug-closed session-unknown not-found trailing-slash path-slash path-double-slash " +
+				"path-dots",
+		},
+		{name: "drops Allow", red: "method-not-allowed options", fault: header("Allow", "")},
+		{
+			name: "drops slashes at the end", red: "trailing-slash",
+			fault: onRequest(func(r *http.Request) {
+				if r.URL.Path != "/" {
+					r.URL.Path = strings.TrimSuffix(r.URL.Path, "/")
+				}
+			}),
+		},
+		{
+			name: "redirects to the path without a slash", red: "trailing-slash no-redirects",
+			fault: onAnswer(func(r *http.Request, a *httptest.ResponseRecorder) {
+				if strings.HasPrefix(r.URL.Path, "/auth") && strings.HasSuffix(r.URL.Path, "/") {
+					a.Code = 301
+					a.Header().Set("Location", strings.TrimSuffix(r.URL.Path, "/"))
+				}
+			}),
+		},
+		{
+			name: "refuses HEAD", red: "head",
+			fault: refuses(405, "method_not_allowed", func(r *http.Request) bool { return r.Method == "HEAD" }),
+		},
+		{
+			name: "OPTIONS needs a token", red: "options",
+			fault: refuses(401, "token_missing", func(r *http.Request) bool { return r.Method == "OPTIONS" }),
+		},
+		{
+			name: "hides /problems/", red: "problem-page path-encoded",
+			fault: refuses(404, "not_found", func(r *http.Request) bool {
+				return strings.HasPrefix(r.URL.Path, "/problems/")
+			}),
+		},
+		{
+			name: "encodes paths twice", red: "path-encoded path-blank path-utf8 path-percent path-slash",
+			fault: onRequest(func(r *http.Request) { r.URL.Path = r.URL.EscapedPath() }),
+		},
+		{name: "decodes paths twice", red: "path-percent", fault: rewritesPath("%2F", "-")},
+		{name: "takes + for a blank", red: "path-plus", fault: rewritesPath("+", " ")},
+		{name: "merges slashes", red: "path-double-slash", fault: rewritesPath("//", "/")},
+		{
+			name: "follows dots", red: "path-dots",
+			fault: onRequest(func(r *http.Request) {
+				if strings.Contains(r.URL.Path, "/../") {
+					r.URL.Path = path.Clean(r.URL.Path)
+				}
+			}),
+		},
+	}
+}
+
+func unknown(r *http.Request) bool {
+	known := regexp.MustCompile(`^/(|healthz|readyz|auth(/(me|refresh|logout|password|sessions|sessions/[A-Za-z0-9_-]+))?` +
+		`|problems/\w+|mountain/[^/]+)$`)
+	return !known.MatchString(r.URL.Path) || strings.Contains(r.URL.Path, "nobodys")
+}
+
+func rewrites(old, with string) middleware {
+	return onRequest(func(r *http.Request) {
+		text := strings.Replace(readBody(r), old, with, 1)
+		r.Body = io.NopCloser(strings.NewReader(text))
+		r.ContentLength = int64(len(text))
+	})
+}
+
+func rewritesPath(old, with string) middleware {
+	return onRequest(func(r *http.Request) { r.URL.Path = strings.ReplaceAll(r.URL.Path, old, with) })
+}
+
+// page answers with a page of the proxy's own in place of these statuses.
+func page(statuses ...int) middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			a := httptest.NewRecorder()
+			next.ServeHTTP(a, r)
+			if slices.Contains(statuses, a.Code) {
+				plain := httptest.NewRecorder()
+				plain.Code = a.Code
+				plain.Header().Set("Content-Type", "text/html")
+				plain.Body.WriteString("<html>the proxy's own page</html>")
+				a = plain
+			}
+			write(w, a)
+		})
+	}
+}
+
+func brokenProxies() []broken {
+	const loopback = "127.0.0.0/8"
+	return []broken{
+		{name: "believes everybody's X-Forwarded-For", trust: loopback, red: "forwarded-for"},
+		{
+			name: "believes X-Real-IP", trust: loopback, red: "forwarded-others",
+			fault: onRequest(func(r *http.Request) {
+				r.Header.Del("X-Forwarded-For")
+				if real := r.Header.Get("X-Real-IP"); real != "" {
+					r.Header.Set("X-Forwarded-For", real)
+				}
+			}),
+		},
+		{
+			name: "names requests itself", red: "request-id",
+			fault: onRequest(func(r *http.Request) { r.Header.Del("X-Request-Id") }),
+		},
+		{name: "opens the API to all pages", red: "cors", fault: header("Access-Control-Allow-Origin", "*")},
+		{
+			name: "caches by URL", red: "cache-repeat cache-stranger cache-logout",
+			fault: caches(func(r *http.Request) string { return r.URL.String() }),
+		},
+		{
+			name: "caches by URL and token", red: "cache-repeat cache-logout",
+			fault: caches(func(r *http.Request) string { return r.URL.String() + r.Header.Get("Authorization") }),
+		},
+		{
+			name: "lets browsers keep answers", red: "no-store",
+			fault: header("Cache-Control", "private, max-age=60"),
+		},
+		{name: "drops nosniff", red: "nosniff", fault: header("X-Content-Type-Options", "")},
+		{
+			name: "drops X-Request-Id", red: "request-id cache-repeat request-id-everywhere problem-ids",
+			fault: header("X-Request-Id", ""),
+		},
+		{
+			name: "another media type", red: "problems",
+			fault: onAnswer(func(_ *http.Request, a *httptest.ResponseRecorder) {
+				if a.Code >= 400 {
+					a.Header().Set("Content-Type", "text/html")
+				}
+			}),
+		},
+		{
+			name: "its own pages for errors of the service", fault: page(404, 405),
+			red: "login-by-post refresh-by-post session-unknown not-found method-not-allowed trailing-slash path-slash " +
+				"path-double-slash path-dots no-store nosniff request-id-everywhere problems",
+		},
+	}
+}
+
+// caches keeps the answers to GET under a key, whatever they say about caches.
+func caches(key func(r *http.Request) string) middleware {
+	var mu sync.Mutex
+	kept := map[string]*httptest.ResponseRecorder{}
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			a, hit := kept[key(r)]
+			if !hit || r.Method != "GET" {
+				a = httptest.NewRecorder()
+				next.ServeHTTP(a, r)
+				if r.Method == "GET" && a.Code == 200 {
+					kept[key(r)] = a
+				}
+			}
+			write(w, a)
+		})
+	}
+}
+
+// noGrace refuses a refresh token that was used before.
+func noGrace() middleware {
+	var mu sync.Mutex
+	used := map[string]bool{}
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			text := readBody(r)
+			a := httptest.NewRecorder()
+			next.ServeHTTP(a, r)
+			if refresh(r) && used[text] {
+				problem(a, 401, "refresh_token_invalid")
+			}
+			used[text] = used[text] || refresh(r) && a.Code == 200
+			write(w, a)
+		})
+	}
+}
+
+// repeatsPosts answers a refresh that was sent before as it was answered then.
+func repeatsPosts() middleware {
+	var mu sync.Mutex
+	kept := map[string]*httptest.ResponseRecorder{}
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			text := readBody(r)
+			a, hit := kept[text]
+			if !hit || !refresh(r) {
+				a = httptest.NewRecorder()
+				next.ServeHTTP(a, r)
+				if refresh(r) && a.Code == 200 {
+					kept[text] = a
+				}
+			}
+			write(w, a)
+		})
+	}
+}
+
+// TestEachFaultIsSeen: the rows of a fault fail, and all others hold.
+func TestEachFaultIsSeen(t *testing.T) {
+	t.Parallel()
+	for _, tt := range brokenServices() {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var trusted []string
+			if tt.trust != "" {
+				trusted = append(trusted, tt.trust)
+			}
+			s := newService(t, trusted...)
+			front := s.api
+			if tt.fault != nil {
+				front = tt.fault(front)
+			}
+			options := s.options(front)
+			if tt.change != nil {
+				tt.change(&options)
+			}
+			report, red := run(t, options)
+			if diff := cmp.Diff(strings.Fields(tt.red), red); diff != "" {
+				t.Errorf("the red rows (want -, got +):\n%s", diff)
+			}
+			wantExplained(t, report)
+		})
+	}
+}
+
+// wantExplained: each red row says what was seen, what that means and how to mend it.
+func wantExplained(t *testing.T, report check.Report) {
+	t.Helper()
+	for _, r := range report.Rows {
+		red := r.Outcome == check.Failed || r.Outcome == check.Warning
+		if r.Seen == "" || red && (r.Means == "" || r.Mend == "") || !red && r.Means+r.Mend != "" {
+			t.Errorf("%+v", r)
+		}
+	}
+}
