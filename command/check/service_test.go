@@ -227,8 +227,7 @@ func swallows(status int, these func(r *http.Request) bool) middleware {
 				next.ServeHTTP(w, r)
 				return
 			}
-			recorder := httptest.NewRecorder()
-			next.ServeHTTP(recorder, httptest.NewRequestWithContext(r.Context(), http.MethodGet, "/healthz", nil))
+			recorder := plainAnswer(next, r)
 			recorder.Code = status
 			if status == http.StatusNoContent {
 				recorder.Body.Reset()
@@ -236,6 +235,13 @@ func swallows(status int, these func(r *http.Request) bool) middleware {
 			write(w, recorder)
 		})
 	}
+}
+
+// plainAnswer is one with the headers that all answers have.
+func plainAnswer(next http.Handler, r *http.Request) *httptest.ResponseRecorder {
+	a := httptest.NewRecorder()
+	next.ServeHTTP(a, httptest.NewRequestWithContext(r.Context(), http.MethodGet, "/healthz", nil))
+	return a
 }
 
 // refuses answers these requests with a proper problem.
@@ -309,6 +315,7 @@ func members(these func(r *http.Request) bool, change func(all map[string]any)) 
 func tlsServer(t *testing.T, front http.Handler, certificate tls.Certificate) *httptest.Server {
 	t.Helper()
 	server := httptest.NewUnstartedServer(front)
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
 	server.StartTLS()
 	t.Cleanup(server.Close)

@@ -156,8 +156,8 @@ func (p *probe) endSessions(ctx context.Context) (left []string) {
 	for _, s := range p.sessions {
 		alive[s.id] = s != p.main && p.logOut(ctx, s) != nil
 	}
-	// A login whose answer was lost has started a session, too, and a proxy may answer a logout that it did not
-	// pass on. The list knows better: it has all sessions with the User-Agent of this check.
+	// A login whose answer was lost has started a session, too, and a proxy may answer a logout that it did
+	// not pass on. The list knows better: it has all sessions with the User-Agent of this check.
 	if own, err := p.list(ctx); err == nil {
 		for id, view := range own {
 			alive[id] = view.EndedAt == nil && id != p.main.id && p.delete(ctx, id) != nil
