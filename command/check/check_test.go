@@ -42,7 +42,7 @@ func (r *record) proxy(next http.Handler) http.Handler {
 
 var tokenMember = regexp.MustCompile(`[A-Za-z0-9_.-]{40,}`)
 
-// TestHealthy: every row holds for the shipped service, with --wait as well, and no session of the check lives.
+// TestHealthy: every row holds for the shipped service, with --wait as well, and no session is left.
 func TestHealthy(t *testing.T) {
 	t.Parallel()
 	s := newService(t)

@@ -117,8 +117,19 @@ func withSession(
 
 // same is ok when both are equal.
 func same(what string, got, want any) error {
+	if got == "" {
+		return fmt.Errorf("%s is missing, want %v", what, want)
+	}
 	if got != want {
 		return fmt.Errorf("%s is %v, want %v", what, got, want)
+	}
+	return nil
+}
+
+// unless says what is wrong, unless all is well.
+func unless(ok bool, wrong string) error {
+	if !ok {
+		return errors.New(wrong)
 	}
 	return nil
 }

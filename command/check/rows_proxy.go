@@ -152,7 +152,8 @@ func lookRepeat(ctx context.Context, p *probe, access string) (string, error) {
 			ids = append(ids, id)
 		}
 	}
-	return each("three different X-Request-Id", same("different X-Request-Id of three", len(ids), 3))
+	return each("three different X-Request-Id",
+		unless(len(ids) == 3, fmt.Sprintf("three answers have %d different X-Request-Id", len(ids))))
 }
 
 func answerRows() []row { //nolint:funlen // a table
@@ -185,7 +186,7 @@ func answerRows() []row { //nolint:funlen // a table
 			means:  "An error cannot be found in the log.",
 			mend:   "Let the proxy pass the header, and set it on answers of its own.",
 			look: everyAnswer(func(a answer) error {
-				return same("an X-Request-Id", a.header.Get("X-Request-Id") != "", true)
+				return unless(a.header.Get("X-Request-Id") != "", "no X-Request-Id")
 			}),
 		},
 		{
@@ -214,7 +215,7 @@ func answerRows() []row { //nolint:funlen // a table
 					same("Content-Type", mediaType, "application/problem+json"),
 					same("`status`", got.Status, a.status),
 					same("`type`", got.Type, "/problems/"+got.Code),
-					same("a code and a title", got.Code != "" && got.Title != "", true))
+					unless(got.Code != "" && got.Title != "", "no code or no title"))
 			}),
 		},
 		{

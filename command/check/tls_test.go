@@ -40,7 +40,7 @@ func TestTLS(t *testing.T) {
 			t.Parallel()
 			s := newService(t)
 			expires, insecure, url := 90*24*time.Hour, false, "https://sherpa.test"
-			var key crypto.Signer = ecdsaKey(t)
+			key := ecdsaKey(t)
 			var plain http.Handler
 			switch tt.name {
 			case "no TLS":

@@ -1,0 +1,270 @@
+//go:build linux
+
+package e2e
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sherpa/command/check"
+	"sherpa/internal/pgtest"
+)
+
+const (
+	checkUser     = "ada"
+	checkPassword = "eight thousand metres"
+)
+
+// startChecked starts the program with a user for the check. It believes no proxy unless env says so.
+func startChecked(t *testing.T, env ...string) *process {
+	t.Helper()
+	p := startProcess(t, t.TempDir(), append([]string{"SHERPA_TRUSTED_PROXIES="}, env...)...)
+	p.sherpa(t, checkPassword+"\n", "user", "add", checkUser)
+	return p
+}
+
+// check is a command line of sherpa check.
+func (p *process) check(t *testing.T, url string, more ...string) *exec.Cmd {
+	t.Helper()
+	args := append([]string{"check", url, "--username", checkUser, "--json"}, more...)
+	c := p.program(t.Context(), args...)
+	c.Stdin = strings.NewReader(checkPassword + "\n")
+	return c
+}
+
+// wantRed runs the check of a URL that leads to the program. These rows must be red, separated by blanks, and
+// no others. No session of the user may be left.
+func (p *process) wantRed(t *testing.T, red, url string, more ...string) {
+	t.Helper()
+	var out, problems bytes.Buffer
+	c := p.check(t, url, more...)
+	c.Stdout, c.Stderr = &out, &problems
+	err := c.Run()
+	var report check.Report
+	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
+		t.Fatalf("%v: %s", err, problems.String())
+	}
+	var got []string
+	wantStatus := 0
+	for _, r := range report.Rows {
+		if r.Outcome == check.Failed || r.Outcome == check.Warning {
+			got = append(got, r.Name)
+			t.Logf("%s: %s", r.Name, r.Seen)
+		}
+		if r.Outcome == check.Failed {
+			wantStatus = 1
+		}
+	}
+	if got := strings.Join(got, " "); got != red {
+		t.Errorf("the red rows are %q, want %q", got, red)
+	}
+	if status := c.ProcessState.ExitCode(); status != wantStatus {
+		t.Errorf("status %d (%v), want %d: %s", status, err, wantStatus, problems.String())
+	}
+	if left := strings.TrimSpace(p.sherpa(t, "", "session", "list", checkUser, "--json")); left != "[]" {
+		t.Errorf("sessions are left: %s", left)
+	}
+	t.Logf("%d requests in %.2f s", report.Summary.Requests, report.Summary.Seconds)
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	p := startChecked(t, quiet)
+	p.wantRed(t, "", "http://"+p.address)
+}
+
+// TestCheckExpiredToken waits until a token has expired.
+func TestCheckExpiredToken(t *testing.T) {
+	t.Parallel()
+	p := startChecked(t, quiet, "SHERPA_ACCESS_TTL=10s")
+	p.wantRed(t, "", "http://"+p.address, "--wait")
+}
+
+// TestCheckInterrupted: Ctrl-C ends the sessions of the check, too.
+func TestCheckInterrupted(t *testing.T) {
+	t.Parallel()
+	p := startChecked(t)
+	c := p.check(t, "http://"+p.address, "--wait", "--timeout", "10m") // it waits for 5 minutes
+	var out bytes.Buffer
+	c.Stdout = &out
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the check has come to the throttle", func() bool {
+		return strings.Contains(p.log.String(), `"status":429`)
+	})
+	if err := c.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	var exit *exec.ExitError
+	if err := c.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 2 {
+		t.Errorf("%v, want status 2", err)
+	}
+	var report check.Report
+	if err := json.Unmarshal(out.Bytes(), &report); err != nil || report.Summary.Finished {
+		t.Errorf("%v, %+v", err, report.Summary)
+	}
+	if left := strings.TrimSpace(p.sherpa(t, "", "session", "list", checkUser, "--json")); left != "[]" {
+		t.Errorf("sessions are left: %s", left)
+	}
+}
+
+// TestCheckBehindHAProxy: two replicas behind the file that operators run.
+func TestCheckBehindHAProxy(t *testing.T) {
+	t.Parallel()
+	skipWithout(t, "haproxy")
+	database := pgtest.Database(t)
+	a, b := startReplica(t, database, quiet), startReplica(t, database, quiet)
+	a.sherpa(t, checkPassword+"\n", "user", "add", checkUser)
+	proxy := startProxy(t, a, b)
+	a.wantRed(t, "", "http://"+proxy.address)
+}
+
+// replacement is a change of deploy/nginx.conf.
+type replacement struct{ old, with string }
+
+// TestCheckBehindNginx: deploy/nginx.conf loses nothing, and each usual mistake in it is seen.
+func TestCheckBehindNginx(t *testing.T) {
+	t.Parallel()
+	skipWithout(t, "nginx")
+	const passed = "proxy_pass http://sherpa;"
+	tests := []struct {
+		name    string
+		changes []replacement
+		red     string
+	}{
+		{name: "as shipped"},
+		{
+			name: "caches answers", red: "cache-repeat cache-stranger cache-logout",
+			changes: []replacement{
+				{"upstream sherpa {", "proxy_cache_path cache keys_zone=all:1m;\nupstream sherpa {"},
+				{passed, passed + "proxy_cache all; proxy_cache_valid 200 1m; proxy_ignore_headers Cache-Control;"},
+			},
+		},
+		{
+			name: "passes X-Forwarded-For of anybody", red: "forwarded-for",
+			changes: []replacement{{"X-Forwarded-For $remote_addr", "X-Forwarded-For $http_x_forwarded_for"}},
+		},
+		{
+			name: "hides challenges", red: "challenge-lines challenge-invalid-token",
+			changes: []replacement{{passed, passed + "proxy_hide_header WWW-Authenticate;"}},
+		},
+		{
+			name: "has pages of its own",
+			red: "session-unknown not-found trailing-slash path-slash path-double-slash path-dots no-store nosniff " +
+				"request-id-everywhere problems",
+			changes: []replacement{
+				{passed, passed + "proxy_intercept_errors on; error_page 404 /404.html;"},
+			},
+		},
+		{
+			name: "rewrites paths", red: "path-double-slash path-dots",
+			changes: []replacement{{passed, "proxy_pass http://sherpa/;"}},
+		},
+		{
+			name: "tells its version", red: "versions-hidden",
+			changes: []replacement{{"server_tokens off;", ""}},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := startChecked(t, quiet, "SHERPA_TRUSTED_PROXIES=127.0.0.1", "SHERPA_LOG_LEVEL=warn")
+			url, ca := startNginx(t, p, tt.changes)
+			p.wantRed(t, tt.red, url, "--ca-file", ca)
+		})
+	}
+}
+
+// startNginx starts nginx with deploy/nginx.conf in front of the program. It returns the URL, and the file with
+// the certificate.
+func startNginx(t *testing.T, p *process, changes []replacement) (url, certificate string) {
+	t.Helper()
+	dir, address := t.TempDir(), steadyAddress(t)
+	certificate, key := makeCertificate(t, dir)
+	config := readFile(t, "../deploy/nginx.conf")
+	for _, change := range append(changes,
+		replacement{"server 127.0.0.1:5000;", "server " + p.address + ";"},
+		replacement{"listen 443 ssl;", "listen " + address + " ssl;"},
+		replacement{"/etc/ssl/certs/sherpa.pem", certificate},
+		replacement{"/etc/ssl/private/sherpa.key", key},
+	) {
+		if strings.Count(config, change.old) != 1 {
+			t.Fatalf("deploy/nginx.conf must have %q once", change.old)
+		}
+		config = strings.Replace(config, change.old, change.with, 1)
+	}
+	// One process, with all its files in a folder of the test: whoever runs the test can run it.
+	frame := "daemon off; master_process off; pid nginx.pid; error_log stderr warn;\n" +
+		"events { worker_connections 256; }\nhttp { access_log off; client_body_temp_path body; " +
+		"proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n" +
+		config + "}\n"
+	file := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(file, []byte(frame), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n := &process{t: t, address: address}
+	n.command = exec.CommandContext(t.Context(), "nginx", "-p", dir, "-c", file, "-e", "stderr")
+	n.command.Stdout, n.command.Stderr = &n.log, &n.log
+	if err := n.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		n.kill()
+		if t.Failed() {
+			t.Logf("log of nginx:\n%s", n.log.String())
+		}
+	})
+	eventually(t, "nginx listens", func() bool {
+		conn, err := net.Dial("tcp", address)
+		return err == nil && conn.Close() == nil
+	})
+	return "https://" + address, certificate
+}
+
+// makeCertificate writes a certificate of this machine's loopback address, and its key.
+func makeCertificate(t *testing.T, dir string) (certificate, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(90 * 24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	raw, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, kind string, raw []byte) string {
+		file := filepath.Join(dir, name)
+		text := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: raw})
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	return write("certificate.pem", "CERTIFICATE", raw), write("key.pem", "PRIVATE KEY", secret)
+}
