@@ -7,12 +7,14 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -167,7 +169,7 @@ func TestCheckBehindNginx(t *testing.T) {
 		{
 			name: "has pages of its own",
 			red: "session-unknown not-found trailing-slash path-slash path-double-slash path-dots no-store nosniff " +
-				"request-id-everywhere problems",
+				"request-id-everywhere problems problem-ids",
 			changes: []replacement{
 				{passed, passed + "proxy_intercept_errors on; error_page 404 /404.html;"},
 			},
@@ -188,6 +190,57 @@ func TestCheckBehindNginx(t *testing.T) {
 			url, ca := startNginx(t, p, tt.changes)
 			p.wantRed(t, tt.red, url, "--ca-file", ca)
 		})
+	}
+}
+
+// TestNginxProblems: the errors that are the proxy's own are problem documents like the program's.
+func TestNginxProblems(t *testing.T) {
+	t.Parallel()
+	skipWithout(t, "nginx")
+	p := newProcess(t, t.TempDir()) // nothing listens there
+	url, certificate := startNginx(t, p, nil)
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{RootCAs: x509.NewCertPool()}
+	transport.TLSClientConfig.RootCAs.AppendCertsFromPEM([]byte(readFile(t, certificate)))
+	t.Cleanup(transport.CloseIdleConnections)
+	tests := []struct {
+		name   string
+		body   string
+		tokens []string
+		status int
+		code   string
+	}{
+		{"no service", "", nil, 503, "unavailable"},
+		{"a body of 200 kB", strings.Repeat("a", 200_000), nil, 413, "content_too_large"},
+		{"two tokens", "", []string{"Bearer a", "Bearer b"}, 400, "invalid_request"},
+		{"a header of 20 kB", "", []string{strings.Repeat("a", 20_000)}, 400, "invalid_request"},
+	}
+	for _, tt := range tests {
+		request, err := http.NewRequestWithContext(t.Context(), "POST", url+"/auth", strings.NewReader(tt.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header["Authorization"] = tt.tokens
+		response, err := transport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var problem struct {
+			Type, Title, Detail, Code string
+			Status                    int
+			RequestID                 string `json:"request_id"`
+		}
+		err = json.NewDecoder(response.Body).Decode(&problem)
+		_ = response.Body.Close()
+		header := response.Header
+		complete := problem.Title != "" && problem.Detail != "" && problem.Type == "/problems/"+tt.code &&
+			problem.RequestID != "" && problem.RequestID == header.Get("X-Request-Id") &&
+			header.Get("Content-Type") == "application/problem+json" &&
+			header.Get("Cache-Control") == "no-store" && header.Get("X-Content-Type-Options") == "nosniff"
+		if err != nil || !complete || response.StatusCode != tt.status || problem.Status != tt.status ||
+			problem.Code != tt.code || (tt.status == 503) != (header.Get("Retry-After") != "") {
+			t.Errorf("%s: %v, %d %v %+v", tt.name, err, response.StatusCode, header, problem)
+		}
 	}
 }
 

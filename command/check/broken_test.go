@@ -434,7 +434,7 @@ func brokenRequests() []broken {
 	return []broken{
 		{
 			name: "a limit of the proxy's own, with a page", fault: page(413),
-			red: "body-too-large nosniff request-id-everywhere problems",
+			red: "body-too-large nosniff request-id-everywhere problems problem-ids",
 		},
 		{
 			name: "claims that all is JSON", red: "body-not-json",
@@ -594,7 +594,7 @@ func brokenProxies() []broken {
 			name: "its own pages for errors of the service", fault: page(404, 405),
 			red: "login-by-post refresh-by-post session-unknown not-found method-not-allowed " +
 				"trailing-slash path-slash " +
-				"path-double-slash path-dots no-store nosniff request-id-everywhere problems",
+				"path-double-slash path-dots no-store nosniff request-id-everywhere problems problem-ids",
 		},
 	}
 }

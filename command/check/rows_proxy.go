@@ -224,7 +224,9 @@ func answerRows() []row { //nolint:funlen // a table
 			means:  "The name that a client reports is not the one in the log.",
 			mend:   "Let the proxy pass X-Request-Id, and not write another one into answers.",
 			look: everyError(func(a answer, got problem) error {
-				return same("`request_id`", got.RequestID, a.header.Get("X-Request-Id"))
+				id, named := got.RequestID, a.header.Get("X-Request-Id")
+				return unless(id != "" && id == named,
+					fmt.Sprintf("`request_id` is %s, X-Request-Id is %s", orNone(id), orNone(named)))
 			}),
 		},
 	}
