@@ -90,6 +90,43 @@ func TestCheck(t *testing.T) {
 	p.wantRed(t, "", "http://"+p.address)
 }
 
+// TestCheckCannotRun: what says nothing about the service has a status of its own.
+func TestCheckCannotRun(t *testing.T) {
+	t.Parallel()
+	p := startChecked(t, quiet)
+	url := "http://" + p.address
+	ada := []string{"--username", checkUser}
+	tests := []struct {
+		name  string
+		input string
+		args  []string
+		want  string
+	}{
+		{"no URL", "", ada, "expected \"<url>\""},
+		{"no name", "", []string{url}, "missing flags: --username=NAME"},
+		{"not a duration", "", append(ada, url, "--timeout", "soon"), "not a duration such as"},
+		{"no password", "", append(ada, url), "must not be empty"},
+		{"a wrong password", "a slip\n", append(ada, url), "401 invalid_credentials"},
+		{"the demo user", "everest\n", []string{url, "--username", "sherpa"}, "everybody knows the password"},
+		{"no TLS", "x\n", append(ada, "http://192.0.2.1"), "cross the network in clear"},
+		{"nobody there", "x\n", append(ada, "http://127.0.0.1:1"), "no answer"},
+		{"no certificates", "x\n", append(ada, url, "--ca-file", "none"), "read certificates"},
+		{"not a URL", "x\n", append(ada, "sherpa.example"), "is not a URL such as"},
+	}
+	for _, tt := range tests {
+		var out, problems bytes.Buffer
+		c := p.program(t.Context(), append([]string{"check"}, tt.args...)...)
+		c.Stdin, c.Stdout, c.Stderr = strings.NewReader(tt.input), &out, &problems
+		_ = c.Run() // the status says it
+		if status := c.ProcessState.ExitCode(); status != 2 || !strings.Contains(problems.String(), tt.want) {
+			t.Errorf("%s: status %d, %s", tt.name, status, problems.String())
+		}
+		if out.Len() > 0 {
+			t.Errorf("%s: printed %s", tt.name, out.String())
+		}
+	}
+}
+
 // TestCheckExpiredToken waits until a token has expired.
 func TestCheckExpiredToken(t *testing.T) {
 	t.Parallel()
@@ -155,7 +192,8 @@ func TestCheckBehindNginx(t *testing.T) {
 			name: "caches answers", red: "cache-repeat cache-stranger cache-logout",
 			changes: []replacement{
 				{"upstream sherpa {", "proxy_cache_path cache keys_zone=all:1m;\nupstream sherpa {"},
-				{passed, passed + "proxy_cache all; proxy_cache_valid 200 1m; proxy_ignore_headers Cache-Control;"},
+				{passed, passed + "proxy_cache all; proxy_cache_valid 200 1m; " +
+					"proxy_ignore_headers Cache-Control;"},
 			},
 		},
 		{
@@ -168,8 +206,8 @@ func TestCheckBehindNginx(t *testing.T) {
 		},
 		{
 			name: "has pages of its own",
-			red: "session-unknown not-found trailing-slash path-slash path-double-slash path-dots no-store nosniff " +
-				"request-id-everywhere problems problem-ids",
+			red: "session-unknown not-found trailing-slash path-slash path-double-slash path-dots no-store " +
+				"nosniff request-id-everywhere problems problem-ids",
 			changes: []replacement{
 				{passed, passed + "proxy_intercept_errors on; error_page 404 /404.html;"},
 			},
@@ -216,7 +254,8 @@ func TestNginxProblems(t *testing.T) {
 		{"a header of 20 kB", "", []string{strings.Repeat("a", 20_000)}, 400, "invalid_request"},
 	}
 	for _, tt := range tests {
-		request, err := http.NewRequestWithContext(t.Context(), "POST", url+"/auth", strings.NewReader(tt.body))
+		body := strings.NewReader(tt.body)
+		request, err := http.NewRequestWithContext(t.Context(), "POST", url+"/auth", body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -244,8 +283,8 @@ func TestNginxProblems(t *testing.T) {
 	}
 }
 
-// startNginx starts nginx with deploy/nginx.conf in front of the program. It returns the URL, and the file with
-// the certificate.
+// startNginx starts nginx with deploy/nginx.conf in front of the program. It returns the URL, and the file
+// with the certificate.
 func startNginx(t *testing.T, p *process, changes []replacement) (url, certificate string) {
 	t.Helper()
 	dir, address := t.TempDir(), steadyAddress(t)
