@@ -16,7 +16,7 @@ type checkCommand struct {
 	URL      string        `arg:"" help:"Root of the service, such as https://sherpa.example."`
 	Username string        `help:"User to log in as, with a password from a prompt or standard input." required:"" placeholder:"NAME"`
 	JSON     bool          `name:"json" help:"Print JSON instead of a table."`
-	Timeout  time.Duration `default:"1m" help:"How long the whole check may take. Default: 1m." placeholder:"DURATION"`
+	Timeout  time.Duration `help:"How long the whole check may take. Default: 1m." default:"1m" placeholder:"DURATION"`
 	Wait     bool          `help:"Also wait until an access token has expired, for as long as one lives."`
 	CAFile   string        `name:"ca-file" help:"File with the certificates (PEM) that may sign the service's own." placeholder:"PATH"`
 	Insecure bool          `help:"Send the password without TLS, or to a certificate that nobody verified."`

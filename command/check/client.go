@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	answerTimeout = 5 * time.Second // for one answer
-	largestAnswer = 16 << 20        // bytes that are read of a body
+	answerTimeout = 10 * time.Second // for one answer
+	largestAnswer = 16 << 20         // bytes that are read of a body
 )
 
 // NewTransport returns how to reach a service: without redirects, without a proxy of this machine's own

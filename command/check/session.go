@@ -111,7 +111,8 @@ func (p *probe) renew(ctx context.Context, s *session) error {
 
 // token returns the access token of the main session, with some life left.
 func (p *probe) token(ctx context.Context) (string, error) {
-	if p.main.expires.Sub(p.Now()) > answerTimeout {
+	const margin = 3 * time.Second
+	if p.main.expires.Sub(p.Now()) > margin {
 		return p.main.access, nil
 	}
 	if err := p.renew(ctx, p.main); err != nil {
@@ -145,7 +146,7 @@ func (p *probe) list(ctx context.Context) (map[string]sessionView, error) {
 	return own, nil
 }
 
-const endTimeout = 10 * time.Second
+const endTimeout = 20 * time.Second
 
 // endSessions ends all sessions of the check, and returns those that it could not end. It goes on when ctx
 // has ended. Sessions that have ended already count as ended: a logout may be sent twice.
