@@ -81,6 +81,9 @@ func Run(ctx context.Context, options Options) (Report, error) {
 	}
 	p := newProbe(options)
 	if err := p.begin(ctx); err != nil {
+		if ctx.Err() != nil {
+			p.endLost(ctx)
+		}
 		return Report{}, fmt.Errorf("%w: %w", ErrCannotRun, err)
 	}
 	report := Report{URL: options.URL.String()}

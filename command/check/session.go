@@ -174,6 +174,16 @@ func (p *probe) endSessions(ctx context.Context) (left []string) {
 	return left
 }
 
+// endLost ends the session of a first login that was cut off: it may have started one, and only another login
+// can find it.
+func (p *probe) endLost(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	if p.begin(ctx) == nil {
+		p.endSessions(ctx)
+	}
+}
+
 func (p *probe) logOut(ctx context.Context, s *session) error {
 	_, err := p.post(ctx, "/auth/logout", refreshBody(s.refresh)).want(http.StatusNoContent, "")
 	return err
