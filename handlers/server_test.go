@@ -47,6 +47,7 @@ type server struct {
 	user    models.User
 	log     *testlog.Buffer
 	router  *gin.Engine
+	extra   []handlers.TestRoute
 }
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
@@ -131,7 +132,7 @@ func (s *server) serve(config handlers.Config, more []handlers.TestRoute) {
 	srv := handlers.NewServer(router, s.service.Logger, 100)
 	go func() { _ = srv.Serve(listener) }()
 	s.t.Cleanup(func() { _ = srv.Close() })
-	s.router = router
+	s.router, s.extra = router, more
 	s.url = "http://" + listener.Addr().String()
 }
 
@@ -229,7 +230,9 @@ func (s *server) send(request *http.Request) answer {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return answer{response.StatusCode, response.Header, string(text)}
+	a := answer{response.StatusCode, response.Header, string(text)}
+	s.holdToPromise(request, a)
+	return a
 }
 
 const jsonType = "Content-Type: application/json"
