@@ -47,7 +47,8 @@ type server struct {
 	user    models.User
 	log     *testlog.Buffer
 	router  *gin.Engine
-	extra   []handlers.TestRoute
+	extra   []handlers.TestRoute        // that a test added
+	watch   func(*http.Request, answer) // sees every answer; nil for none
 }
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
@@ -232,6 +233,9 @@ func (s *server) send(request *http.Request) answer {
 	}
 	a := answer{response.StatusCode, response.Header, string(text)}
 	s.holdToPromise(request, a)
+	if s.watch != nil {
+		s.watch(request, a)
+	}
 	return a
 }
 
