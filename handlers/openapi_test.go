@@ -115,6 +115,29 @@ func TestDescriptionsAreWhole(t *testing.T) {
 	})
 }
 
+// TestComponentsAreUsed: a reader would look for the use. NoRoute and NoMethod belong to no operation, and
+// every problem has an example, that of a role as well, which only routes of a fork ask for.
+func TestComponentsAreUsed(t *testing.T) {
+	t.Parallel()
+	document, err := handlers.Document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := parseJSON(document.JSON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spare := append(handlers.Codes(), "NoRoute", "NoMethod")
+	for kind := range at(all, "/components") {
+		for name := range at(all, "/components/"+kind) {
+			used := strings.Contains(string(document.JSON), `"#/components/`+kind+`/`+name+`"`)
+			if kind != "securitySchemes" && !slices.Contains(spare, name) && !used {
+				t.Errorf("nothing uses components/%s/%s", kind, name)
+			}
+		}
+	}
+}
+
 func TestRouteWithoutDescription(t *testing.T) {
 	t.Parallel()
 	_, err := handlers.Document(handlers.TestRoute{Path: "/peaks/:id", Resource: onePeak{}})

@@ -87,7 +87,8 @@ func Build(s Source) (Document, error) {
 }
 
 func encode(root *object) (Document, error) {
-	text, err := yaml.MarshalWithOptions(root, yaml.IndentSequence(true), yaml.UseLiteralStyleIfMultiline(true))
+	text, err := yaml.MarshalWithOptions(
+		root, yaml.IndentSequence(true), yaml.UseLiteralStyleIfMultiline(true))
 	if err != nil {
 		return Document{}, fmt.Errorf("openapi: YAML: %w", err)
 	}

@@ -28,8 +28,9 @@ func (b *builder) completeOperation(r Resource, operation *object) error {
 		operation.set("security", []any{})
 	}
 	if r.Role != "" {
-		description, _ := operation.get("description").(string)
-		operation.set("description", strings.TrimSpace(description)+"\n\nOnly for users with the role `"+r.Role+"`.")
+		text, _ := operation.get("description").(string)
+		text = strings.TrimSpace(text) + "\n\nOnly for users with the role `" + r.Role + "`."
+		operation.set("description", text)
 	}
 	operation.set("responses", responses)
 	return nil
@@ -77,7 +78,7 @@ func successes(operation *object) (*object, error) {
 	for _, member := range responses.members {
 		response, ok := member.Value.(*object)
 		if status := fmt.Sprint(member.Key); !ok || status >= "400" || status < "200" {
-			return nil, fmt.Errorf("responses: %s: describe successes only; x-problems lists refusals", status)
+			return nil, fmt.Errorf("responses: %s: describe successes; x-problems lists refusals", status)
 		}
 		addHeaders(response)
 	}
@@ -194,5 +195,5 @@ func nameOf(path string) string {
 }
 
 func notLetter(r rune) bool {
-	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9')
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
 }

@@ -60,7 +60,8 @@ func compare(r Resource, item *object) (wrong []error) {
 	for _, verb := range verbs() {
 		method := strings.ToUpper(verb)
 		if item.has(verb) && !slices.Contains(r.Methods, method) {
-			wrong = append(wrong, fmt.Errorf("%s %s is described, but not registered", method, template(r.Path)))
+			err := fmt.Errorf("%s %s is described, but not registered", method, template(r.Path))
+			wrong = append(wrong, err)
 		}
 	}
 	return wrong
