@@ -100,7 +100,10 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 func TestDescriptionsAreWhole(t *testing.T) {
 	t.Parallel()
 	d := readDescribed(t)
-	ids := map[string]string{}
+	ids, tags := map[string]string{}, map[string]bool{}
+	for _, tag := range d.Tags {
+		tags[tag.Name] = true
+	}
 	d.each(func(method, path string, o operation) {
 		if o.OperationID == "" || o.Summary == "" || o.Description == "" || len(o.Tags) != 1 {
 			t.Errorf("%s %s lacks operationId, summary, description or one tag: %+v", method, path, o)
@@ -109,7 +112,7 @@ func TestDescriptionsAreWhole(t *testing.T) {
 			t.Errorf("%s %s has the operationId of %s", method, path, other)
 		}
 		ids[o.OperationID] = method + " " + path
-		if !slices.ContainsFunc(d.Tags, func(tag struct{ Name string }) bool { return tag.Name == o.Tags[0] }) {
+		if len(o.Tags) == 1 && !tags[o.Tags[0]] {
 			t.Errorf("%s %s has the tag %s, which nobody describes", method, path, o.Tags[0])
 		}
 	})
@@ -205,8 +208,9 @@ func TestDocumentSaysWhoMayUseWhat(t *testing.T) {
 		if o.RequestBody.Required {
 			header = []string{jsonType}
 		}
-		a := s.do(method, s.fill(path, o), s.bodies(o)[0], header...)
-		refused := a.header.Get("WWW-Authenticate") != "" && !strings.Contains(a.body, "refresh_token_invalid")
+		a := s.do(method, fill(path, o), bodies(t, o)[0], header...)
+		refused := a.header.Get("WWW-Authenticate") != "" // or by the refresh token, which is an example
+		refused = refused && !strings.Contains(a.body, "refresh_token_invalid")
 		if needsToken := len(o.Security) > 0; needsToken != refused {
 			t.Errorf("%s %s: %d, and the document says security: %v", method, path, a.status, o.Security)
 		}
@@ -221,7 +225,7 @@ const (
 )
 
 // fill puts the examples of parameters into the path.
-func (s *server) fill(path string, o operation) string {
+func fill(path string, o operation) string {
 	query := url.Values{}
 	for _, p := range o.Parameters {
 		text := fmt.Sprint(p.Example)
@@ -238,19 +242,20 @@ func (s *server) fill(path string, o operation) string {
 }
 
 // bodies are the examples of request bodies, and no body where it may be absent.
-func (s *server) bodies(o operation) (all []string) {
+func bodies(t *testing.T, o operation) (all []string) {
+	t.Helper()
 	if !o.RequestBody.Required {
 		all = append(all, "")
 	}
 	for _, example := range o.RequestBody.Content["application/json"].Examples {
 		text, err := json.Marshal(example.Value)
 		if err != nil {
-			s.t.Fatal(err)
+			t.Fatal(err)
 		}
 		all = append(all, string(text))
 	}
 	if len(all) == 0 {
-		s.t.Fatalf("%s has no example of its request body", o.OperationID)
+		t.Fatalf("%s has no example of its request body", o.OperationID)
 	}
 	return all
 }
@@ -260,7 +265,7 @@ func TestExamplesWork(t *testing.T) {
 	t.Parallel()
 	d := readDescribed(t)
 	d.each(func(method, path string, o operation) {
-		for i, body := range newServer(t).bodies(o) {
+		for i, body := range bodies(t, o) {
 			s := newServer(t, withVersion)
 			mine := s.post("/auth", credentials(username, password)).tokens(t)
 			live := strings.NewReplacer(exampleRefresh, mine.RefreshToken,
@@ -272,7 +277,7 @@ func TestExamplesWork(t *testing.T) {
 			if len(o.Security) > 0 {
 				header = append(header, "Authorization: Bearer "+mine.AccessToken)
 			}
-			a := s.do(method, live.Replace(s.fill(path, o)), live.Replace(body), header...)
+			a := s.do(method, live.Replace(fill(path, o)), live.Replace(body), header...)
 			want := success(o)
 			if strconv.Itoa(a.status) != want {
 				t.Errorf("%s %s, example %d: %d, want %s: %s", method, path, i, a.status, want, a.body)
@@ -358,7 +363,7 @@ func TestRefusalsAreAsDescribed(t *testing.T) {
 				continue
 			}
 			s := newServer(t)
-			target, body, header := provoke(s, s.fill(path, o), s.bodies(o)[0])
+			target, body, header := provoke(s, fill(path, o), bodies(t, o)[0])
 			a := s.do(method, target, body, header...)
 			p := a.problem(t)
 			if string(p.Code) != code {
@@ -369,8 +374,10 @@ func TestRefusalsAreAsDescribed(t *testing.T) {
 			compareExample(t, method+" "+path+" "+code, any(d.Components.Examples[code].Value), a)
 		}
 	})
-	if diff := cmp.Diff(slices.Sorted(maps.Keys(provocations())), slices.Sorted(maps.Keys(seen))); diff != "" {
-		t.Errorf("provocations (-) that no operation lists:\n%s", diff)
+	for code := range provocations() {
+		if !seen[code] {
+			t.Errorf("no operation lists %s, or none answers with it", code)
+		}
 	}
 }
 
@@ -414,9 +421,9 @@ func provocations() map[string]func(s *server, path, body string) (string, strin
 		"invalid_authorization": withToken(func(_ *server, token string) []string {
 			return []string{"Authorization: Bearer " + token, "Authorization: Bearer " + token}
 		}),
-		"invalid_credentials":    withBody(`{"username":"sherpa","password":"lhotse"}`, jsonType),
+		"invalid_credentials":    withBody(credentials(username, "lhotse"), jsonType),
 		"refresh_token_invalid":  withBody(`{"refresh_token":"everest"}`, jsonType),
-		"wrong_password":         withBody(`{"current_password":"lhotse","new_password":"yaks graze at dawn"}`, jsonType),
+		"wrong_password":         withBody(passwords("lhotse", "yaks graze at dawn"), jsonType),
 		"content_too_large":      withBody(strings.Repeat(" ", 64<<10+1), jsonType),
 		"unsupported_media_type": withBody(`{}`),
 	}
@@ -434,6 +441,7 @@ func TestDocumentCannotDrift(t *testing.T) {
 		t.Fatalf("the document as it is: %v %v", err, p.complaints(talk))
 	}
 	const mountain, login = "/paths/~mountain~{name}", "/paths/~auth"
+	const refusal = "/content/application~problem+json/schema/allOf/1/properties"
 	for name, change := range map[string]func(d object){
 		"no path":            drop("/paths", "/mountain/{name}"),
 		"no method":          drop(login, "post"),
@@ -443,11 +451,9 @@ func TestDocumentCannotDrift(t *testing.T) {
 		"no status of HEAD":  drop(mountain+"/head/responses", "401"),
 		"no body":            drop(mountain+"/get/responses/200", "content"),
 		"another media type": rename(mountain+"/get/responses/200/content", "application/json", "text/plain"),
-		"no code": put(mountain+"/get/responses/401/content/application~problem+json/schema/allOf/1/properties/code",
-			"enum", []any{"token_invalid"}),
+		"no code":            put(mountain+"/get/responses/401"+refusal+"/code", "enum", []any{"token_invalid"}),
 		"another status in the body": put(
-			mountain+"/get/responses/401/content/application~problem+json/schema/allOf/1/properties/status",
-			"const", 403),
+			mountain+"/get/responses/401"+refusal+"/status", "const", 403),
 		"no reason":            put("/components/schemas/EndedReason", "enum", []any{"idle"}),
 		"no member":            drop("/components/schemas/Tokens/properties", "expires_in"),
 		"a member too many":    put("/components/schemas/Mountain", "required", []any{"mountain", "height"}),
@@ -462,9 +468,8 @@ func TestDocumentCannotDrift(t *testing.T) {
 		"a member it must get": put("/components/schemas/Credentials", "required", []any{"otp"}),
 		"no query parameter":   put("/paths/~auth~logout/post", "parameters", []any{}),
 		"no 404":               drop("/components/responses/NoRoute/content", problemType),
-		"another 404": put("/components/responses/NoRoute/content/application~problem+json/schema/allOf/1"+
-			"/properties/code", "enum", []any{"forbidden"}),
-		"no Allow of 405": drop("/components/responses/NoMethod/headers", "Allow"),
+		"another 404":          put("/components/responses/NoRoute"+refusal+"/code", "enum", []any{"forbidden"}),
+		"no Allow of 405":      drop("/components/responses/NoMethod/headers", "Allow"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -513,8 +518,8 @@ func record(t *testing.T) []exchange {
 	token := "Authorization: Bearer " + s.login(username, password)
 	for _, r := range [][]string{
 		{"GET", "/"}, {"GET", "/nothing"}, {"PUT", "/healthz"}, {"OPTIONS", "/auth"},
-		{"OPTIONS", "/mountain/everest"}, {"GET", "/mountain/everest", token}, {"HEAD", "/mountain/everest", token},
-		{"GET", "/mountain/everest"}, {"HEAD", "/mountain/everest"}, {"GET", "/auth/sessions", token},
+		{"OPTIONS", "/mountain/everest"}, {"GET", "/mountain/everest", token},
+		{"HEAD", "/mountain/everest", token}, {"GET", "/mountain/everest"}, {"HEAD", "/mountain/everest"}, {"GET", "/auth/sessions", token},
 		{"POST", "/auth/logout?scope=local", token}, {"GET", "/mountain/everest", token},
 	} {
 		s.do(r[0], r[1], "", r[2:]...)

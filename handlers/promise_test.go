@@ -68,7 +68,7 @@ func newPromise(text []byte) (*promise, error) {
 // broken returns how the answer, or the request that led to a success, differs from the document.
 func (p *promise) broken(request *http.Request, a answer) (faults []string) {
 	item, path := p.find(request.URL.Path)
-	asked := &http.Request{Method: request.Method, URL: &url.URL{Path: request.URL.Path}, Header: http.Header{}}
+	asked := &http.Request{Method: request.Method, URL: &url.URL{Path: request.URL.Path}}
 	operation := operationOf(item, request.Method)
 	if operation == nil {
 		item, path = p.stray(item), ""
@@ -82,7 +82,8 @@ func (p *promise) broken(request *http.Request, a answer) (faults []string) {
 	if described != nil && orderedmap.Len(described.Content) == 0 && a.body != "" {
 		faults = append(faults, "there is a body, and none is described")
 	}
-	_, wrong := p.validate.GetResponseBodyValidator().ValidateResponseBodyWithPathItem(asked, response, item, path)
+	body := p.validate.GetResponseBodyValidator()
+	_, wrong := body.ValidateResponseBodyWithPathItem(asked, response, item, path)
 	faults = append(faults, explain(wrong)...)
 	if a.status < 300 && request.Body != nil && request.GetBody == nil {
 		return faults // the body is gone

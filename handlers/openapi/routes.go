@@ -81,6 +81,6 @@ func (b *builder) complete(r Resource, item *object) error {
 	if get, ok := item.get("get").(*object); ok && slices.Contains(r.Methods, "GET") {
 		item.set("head", head(get))
 	}
-	item.set("options", options(r, item))
+	item.set("options", b.options(r, item))
 	return nil
 }
