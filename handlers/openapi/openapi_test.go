@@ -142,7 +142,9 @@ func TestRefusalsFollowFromTheRoute(t *testing.T) {
 			map[string][]string{
 				"200": nil, "400": {"ambiguous"}, "401": {"token"}, "404": {"not_found"}, "500": {"ours"},
 			},
-			map[string][]string{"204": nil, "400": {"ambiguous", "invalid"}, "401": {"token"}, "500": {"ours"}},
+			map[string][]string{
+				"204": nil, "400": {"ambiguous", "invalid"}, "401": {"token"}, "500": {"ours"},
+			},
 		},
 		"for a role": {
 			func(r *openapi.Resource) { r.Protected, r.Role = true, "guide" },
@@ -151,7 +153,8 @@ func TestRefusalsFollowFromTheRoute(t *testing.T) {
 				"500": {"ours"},
 			},
 			map[string][]string{
-				"204": nil, "400": {"ambiguous", "invalid"}, "401": {"token"}, "403": {"role"}, "500": {"ours"},
+				"204": nil, "400": {"ambiguous", "invalid"}, "401": {"token"}, "403": {"role"},
+				"500": {"ours"},
 			},
 		},
 	} {
@@ -188,7 +191,8 @@ func TestHeadAndOptionsComeByThemselves(t *testing.T) {
 	}
 	allow := options.Responses["204"].Headers["Allow"]
 	if options.OperationID != "optionsPeaksId" || len(options.Parameters) != 1 || !allow.Required ||
-		allow.Schema.Const != "GET, HEAD, OPTIONS, PUT" || options.Security == nil || len(*options.Security) > 0 {
+		allow.Schema.Const != "GET, HEAD, OPTIONS, PUT" || options.Security == nil ||
+		len(*options.Security) > 0 {
 		t.Errorf("OPTIONS: %+v", options)
 	}
 }
@@ -241,14 +245,15 @@ func TestWhatTheCodeKnowsIsFilledIn(t *testing.T) {
 
 func TestBuildRefuses(t *testing.T) {
 	t.Parallel()
-	get := []openapi.Resource{peaks("GET")}
+	get, getPut := []openapi.Resource{peaks("GET")}, []openapi.Resource{peaks("GET", "PUT")}
+	wrong := func(from, to string) []string { return []string{strings.Replace(peak, from, to, 1)} }
 	for name, tt := range map[string]struct {
 		fragments []string
 		resources []openapi.Resource
 		want      string
 	}{
 		"a route that nobody describes":  {nil, get, "GET /peaks/{id} is registered, but not described"},
-		"a method that nobody describes": {[]string{peak}, []openapi.Resource{peaks("GET", "PUT")}, "PUT /peaks"},
+		"a method that nobody describes": {[]string{peak}, getPut, "PUT /peaks/{id} is"},
 		"a path that does not exist":     {[]string{peak}, nil, "/peaks/{id} is described, but no route"},
 		"a method that does not exist":   {[]string{peak + put}, get, "PUT /peaks/{id} is described, but"},
 		"a path twice":                   {[]string{peak, peak}, get, "/peaks/{id} is described twice"},
@@ -256,15 +261,15 @@ func TestBuildRefuses(t *testing.T) {
 			[]string{peak, "components: {schemas: {Why: {type: object}}}"}, get, "Why is described twice",
 		},
 		"an unknown code": {
-			[]string{strings.Replace(peak, "not_found", "not_fond", 1)}, get, "no code not_fond",
+			wrong("not_found", "not_fond"), get, "no code not_fond",
 		},
 		"a code that is no list": {
-			[]string{strings.Replace(peak, "[not_found]", "not_found", 1)}, get, "must be a list",
+			wrong("[not_found]", "not_found"), get, "must be a list",
 		},
-		"a refusal by hand":         {[]string{strings.Replace(peak, `"200"`, "404", 1)}, get, "x-problems lists"},
-		"a range of refusals":       {[]string{strings.Replace(peak, `"200"`, "4XX", 1)}, get, "x-problems lists"},
-		"any response":              {[]string{strings.Replace(peak, `"200"`, "default", 1)}, get, "x-problems"},
-		"no response":               {[]string{strings.Replace(peak, "responses", "x-a", 1)}, get, "no response"},
+		"a refusal by hand":         {wrong(`"200"`, "404"), get, "x-problems lists"},
+		"a range of refusals":       {wrong(`"200"`, "4XX"), get, "x-problems lists"},
+		"any response":              {wrong(`"200"`, "default"), get, "x-problems"},
+		"no response":               {wrong("responses", "x-a"), get, "no response"},
 		"YAML that is none":         {[]string{"paths: {"}, get, "peak.yaml"},
 		"a list":                    {[]string{"- paths"}, get, "must hold a mapping"},
 		"a member of the base":      {[]string{"info: {title: Mine}"}, get, "info: a fragment has paths"},
@@ -299,7 +304,8 @@ func TestSkeletonsAreWhole(t *testing.T) {
 
 func TestOrderAndTextStay(t *testing.T) {
 	t.Parallel()
-	s := source("tags: [{name: Z}, {name: A}]\ncomponents: {schemas: {Text: {z: 1, a: \"<é> & \\\" \\n\", m: null}}}")
+	s := source(`tags: [{name: Z}, {name: A}]
+components: {schemas: {Text: {z: 1, a: "<é> & \" \n", m: null}}}`)
 	text, err := openapi.Build(s)
 	if err != nil {
 		t.Fatal(err)
