@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"testing"
 
 	"github.com/pb33f/libopenapi"
 	validator "github.com/pb33f/libopenapi-validator"
@@ -161,16 +163,36 @@ func (s *server) isExtra(path string) bool {
 }
 
 // holdToPromise fails the test when the answer is not as the document says.
-func (s *server) holdToPromise(request *http.Request, a answer) {
-	s.t.Helper()
+func (s *server) holdToPromise(t testing.TB, request *http.Request, a answer) {
+	t.Helper()
 	p, err := servedPromise()
 	if err != nil || s.isExtra(request.URL.Path) {
 		return
 	}
 	for _, fault := range p.broken(request, a) {
-		s.t.Errorf("%s %s: %d differs from /openapi.json: %s\n%.1000s",
+		t.Errorf("%s %s: %d differs from /openapi.json: %s\n%.1000s",
 			request.Method, request.URL, a.status, fault, a.body)
 	}
+}
+
+// holdRawToPromise compares an answer as it came over the connection. What has no request id is an answer of
+// Go's HTTP server, and the request never reached the service.
+func (s *server) holdRawToPromise(request, reply string) {
+	s.t.Helper()
+	asked, err := http.ReadRequest(bufio.NewReader(strings.NewReader(request)))
+	if err != nil {
+		return
+	}
+	response, err := http.ReadResponse(bufio.NewReader(strings.NewReader(reply)), asked)
+	if err != nil {
+		return
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.Header.Get("X-Request-Id") == "" {
+		return
+	}
+	s.holdToPromise(s.t, asked, answer{response.StatusCode, response.Header, string(body)})
 }
 
 // object is JSON.

@@ -232,7 +232,7 @@ func (s *server) send(request *http.Request) answer {
 		s.t.Fatal(err)
 	}
 	a := answer{response.StatusCode, response.Header, string(text)}
-	s.holdToPromise(request, a)
+	s.holdToPromise(s.t, request, a)
 	if s.watch != nil {
 		s.watch(request, a)
 	}
@@ -255,6 +255,7 @@ func (s *server) raw(text string) string {
 		s.t.Fatal(err)
 	}
 	reply, _ := io.ReadAll(conn) // a reset after the answer is the server's right
+	s.holdRawToPromise(text, string(reply))
 	return string(reply)
 }
 
