@@ -1,7 +1,12 @@
 package handlers
 
 import (
+	"errors"
+	"log/slog"
+
 	"github.com/gin-gonic/gin"
+
+	"sherpa/handlers/openapi"
 )
 
 // TestRoute is a resource that a test adds to the shipped ones.
@@ -14,19 +19,33 @@ type TestRoute struct {
 
 // NewWith is New with further resources.
 func NewWith(config Config, more ...TestRoute) (*gin.Engine, error) {
-	return build(config, func(a *api, open, protected group) {
-		a.routes(open, protected)
-		for _, r := range more {
-			group := protected
-			if r.Open {
-				group = open
-			}
-			if r.Role != "" {
-				group = a.role(r.Role)
-			}
-			a.resource(group, r.Path, r.Resource)
+	return build(config, func(a *api, open, protected group) { a.testRoutes(open, protected, more) })
+}
+
+func (a *api) testRoutes(open, protected group, more []TestRoute) {
+	a.routes(open, protected)
+	for _, r := range more {
+		group := protected
+		if r.Open {
+			group = open
 		}
-	})
+		if r.Role != "" {
+			group = a.role(r.Role)
+		}
+		a.resource(group, r.Path, r.Resource)
+	}
+}
+
+// Document returns the OpenAPI document of the shipped resources and further ones, without a server.
+func Document(more ...TestRoute) (openapi.Document, error) {
+	gin.SetMode(gin.ReleaseMode)
+	a := &api{router: newRouter(slog.New(slog.DiscardHandler))}
+	a.protected = group{RouterGroup: a.engine.Group("/"), protected: true}
+	a.testRoutes(group{RouterGroup: a.engine.Group("/")}, a.protected, more)
+	if err := errors.Join(a.errs...); err != nil {
+		return openapi.Document{}, err
+	}
+	return a.describe()
 }
 
 // Codes returns every code in the catalogue.

@@ -17,7 +17,9 @@ func (s *server) serveDirectly(t *testing.T, request *http.Request) answer {
 	t.Helper()
 	recorder := httptest.NewRecorder()
 	s.router.ServeHTTP(recorder, request.WithContext(t.Context()))
-	return answer{recorder.Code, recorder.Header(), recorder.Body.String()}
+	a := answer{recorder.Code, recorder.Header(), recorder.Body.String()}
+	s.holdToPromise(t, request, a)
+	return a
 }
 
 func fuzzServer(f *testing.F) *server {

@@ -139,7 +139,7 @@ func describeProblems() (all []openapi.Problem) {
 	for _, kind := range problemKinds() {
 		p := openapi.Problem{
 			Code: string(kind.Code), Status: kind.Status, Title: kind.Title, Meaning: kind.Meaning,
-			Type: problemPath(kind.Code), Detail: kind.Meaning, Headers: problemHeaders(kind),
+			Type: problemPath(kind.Code), Detail: kind.Example, Headers: problemHeaders(kind),
 		}
 		if kind.Detail != "" {
 			example := words.describe(exampleOf(kind))

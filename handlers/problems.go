@@ -17,7 +17,7 @@ type problemKind struct {
 	Detail  string        `json:"-"` // for codes of package security, with {fact}, {reason} and {wait}
 	Meaning string        `json:"meaning"`
 	Remedy  string        `json:"remedy"`
-	Example string        `json:"-"` // of {fact}, for the OpenAPI document
+	Example string        `json:"-"` // of {fact}, or else of the whole detail, for the OpenAPI document
 }
 
 type catalogue map[security.Code]problemKind
@@ -35,7 +35,8 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 	return []problemKind{
 		{
 			Code: invalidRequest, Status: http.StatusBadRequest,
-			Title: "The request is not valid",
+			Title:   "The request is not valid",
+			Example: "The body must be a JSON object.",
 			Meaning: "The body or the path is not what this resource takes: broken JSON, a member that " +
 				"is missing, unknown, repeated or of the wrong type.",
 			Remedy: "Read `detail`, and `errors` where it is present: each entry points at one member " +
@@ -138,36 +139,42 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 		{
 			Code: notFound, Status: http.StatusNotFound,
 			Title:   "There is nothing here",
+			Example: "There is nothing of this name.",
 			Meaning: "The path names no resource, or the resource does not exist.",
 			Remedy:  "Check the path. An encoded slash (%2F) does not stand for a part of a name.",
 		},
 		{
 			Code: methodNotAllowed, Status: http.StatusMethodNotAllowed,
 			Title:   "The resource does not have this method",
+			Example: "The resource at this path does not have the method PUT. It has GET, HEAD, OPTIONS.",
 			Meaning: "The path is right, the method is not.",
 			Remedy:  "The header `Allow` of the answer lists the methods that work.",
 		},
 		{
 			Code: requestTimeout, Status: http.StatusRequestTimeout,
 			Title:   "The request took too long to arrive",
+			Example: "The body did not arrive in time.",
 			Meaning: "The connection stayed open, but the rest of the request did not come in time.",
 			Remedy:  "Send the request again.",
 		},
 		{
 			Code: contentTooLarge, Status: http.StatusRequestEntityTooLarge,
 			Title:   "The request body is too large",
+			Example: "The body is larger than 65536 bytes.",
 			Meaning: "The body is larger than any that this resource could want.",
 			Remedy:  "Send at most 64 KiB of JSON.",
 		},
 		{
 			Code: unsupportedMediaType, Status: http.StatusUnsupportedMediaType,
 			Title:   "The request body is not JSON",
+			Example: "Send the body as JSON, with the header `Content-Type: application/json`.",
 			Meaning: "The header Content-Type does not say application/json, or the body is compressed.",
 			Remedy:  "Send the body as JSON with the header `Content-Type: application/json`.",
 		},
 		{
 			Code: internalError, Status: http.StatusInternalServerError,
 			Title:   "Something went wrong on our side",
+			Example: "Something went wrong on our side. Its cause is in the log under this request_id.",
 			Meaning: "The service hit an error that it did not expect.",
 			Remedy: "Try again later. If it stays, give the operator the `request_id`: the log has the " +
 				"cause under it.",
@@ -175,6 +182,8 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 		{
 			Code: unavailable, Status: http.StatusServiceUnavailable,
 			Title: "The service cannot answer at this moment",
+			Example: "The service cannot reach its data at this moment. Send the request again " +
+				"after the time in Retry-After.",
 			Meaning: "The database does not answer, is full or is read-only. What cannot be checked is " +
 				"refused.",
 			Remedy: "Wait for as many seconds as `Retry-After` says and send the request again. A " +
@@ -184,6 +193,8 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 		{
 			Code: stopping, Status: http.StatusServiceUnavailable,
 			Title: "This server is about to stop",
+			Example: "This server has been told to stop. It still serves, but send new requests " +
+				"elsewhere.",
 			Meaning: "`/readyz` says so while the server goes on serving, so that a proxy sends new " +
 				"requests elsewhere.",
 			Remedy: "Use another replica, or wait until this one has started again.",

@@ -47,6 +47,8 @@ type server struct {
 	user    models.User
 	log     *testlog.Buffer
 	router  *gin.Engine
+	extra   []handlers.TestRoute        // that a test added
+	watch   func(*http.Request, answer) // sees every answer; nil for none
 }
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
@@ -131,7 +133,7 @@ func (s *server) serve(config handlers.Config, more []handlers.TestRoute) {
 	srv := handlers.NewServer(router, s.service.Logger, 100)
 	go func() { _ = srv.Serve(listener) }()
 	s.t.Cleanup(func() { _ = srv.Close() })
-	s.router = router
+	s.router, s.extra = router, more
 	s.url = "http://" + listener.Addr().String()
 }
 
@@ -229,7 +231,12 @@ func (s *server) send(request *http.Request) answer {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return answer{response.StatusCode, response.Header, string(text)}
+	a := answer{response.StatusCode, response.Header, string(text)}
+	s.holdToPromise(s.t, request, a)
+	if s.watch != nil {
+		s.watch(request, a)
+	}
+	return a
 }
 
 const jsonType = "Content-Type: application/json"
@@ -248,6 +255,7 @@ func (s *server) raw(text string) string {
 		s.t.Fatal(err)
 	}
 	reply, _ := io.ReadAll(conn) // a reset after the answer is the server's right
+	s.holdRawToPromise(text, string(reply))
 	return string(reply)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/goccy/go-yaml"
 )
@@ -15,8 +16,8 @@ type object struct{ members yaml.MapSlice }
 // newObject takes names and values in turn.
 func newObject(pairs ...any) *object {
 	o := &object{}
-	for i := 0; i < len(pairs); i += 2 {
-		o.set(pairs[i].(string), pairs[i+1])
+	for pair := range slices.Chunk(pairs, 2) {
+		o.set(fmt.Sprint(pair[0]), pair[1])
 	}
 	return o
 }

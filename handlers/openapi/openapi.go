@@ -19,8 +19,8 @@ type Source struct {
 	Version   string // of the API
 	Base      Fragment
 	Fragments []Fragment
-	Resources []Resource          // in the order in which the document shows them
-	Problems  []Problem           // the whole catalogue
+	Resources []Resource // in the order in which the document shows them
+	Problems  []Problem  // the whole catalogue
 	Common    Common
 	Enums     map[string][]string // for schemas of the base, by name: the values that the code knows
 }
@@ -87,7 +87,8 @@ func Build(s Source) (Document, error) {
 }
 
 func encode(root *object) (Document, error) {
-	text, err := yaml.MarshalWithOptions(root, yaml.IndentSequence(true), yaml.UseLiteralStyleIfMultiline(true))
+	text, err := yaml.MarshalWithOptions(
+		root, yaml.IndentSequence(true), yaml.UseLiteralStyleIfMultiline(true))
 	if err != nil {
 		return Document{}, fmt.Errorf("openapi: YAML: %w", err)
 	}

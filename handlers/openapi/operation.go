@@ -3,6 +3,7 @@ package openapi
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -28,8 +29,9 @@ func (b *builder) completeOperation(r Resource, operation *object) error {
 		operation.set("security", []any{})
 	}
 	if r.Role != "" {
-		description, _ := operation.get("description").(string)
-		operation.set("description", strings.TrimSpace(description)+"\n\nOnly for users with the role `"+r.Role+"`.")
+		text, _ := operation.get("description").(string)
+		text = strings.TrimSpace(text) + "\n\nOnly for users with the role `" + r.Role + "`."
+		operation.set("description", text)
 	}
 	operation.set("responses", responses)
 	return nil
@@ -38,6 +40,7 @@ func (b *builder) completeOperation(r Resource, operation *object) error {
 // codesOf returns the codes of all problems with which the operation may answer. Those of x-problems are its
 // author's knowledge; the others follow from the way of every request.
 func (b *builder) codesOf(r Resource, operation *object) ([]string, error) {
+	hasMore := operation.has("x-problems")
 	codes := slices.Clone(b.common.Every)
 	if r.Protected {
 		codes = append(codes, b.common.Protected...)
@@ -48,7 +51,10 @@ func (b *builder) codesOf(r Resource, operation *object) ([]string, error) {
 	if operation.has("requestBody") {
 		codes = append(codes, b.common.Body...)
 	}
-	more, _ := operation.take("x-problems").([]any)
+	more, ok := operation.take("x-problems").([]any)
+	if !ok && hasMore {
+		return nil, errors.New("x-problems: it must be a list of codes")
+	}
 	for _, code := range more {
 		codes = append(codes, fmt.Sprint(code))
 	}
@@ -77,7 +83,7 @@ func successes(operation *object) (*object, error) {
 	for _, member := range responses.members {
 		response, ok := member.Value.(*object)
 		if status := fmt.Sprint(member.Key); !ok || status >= "400" || status < "200" {
-			return nil, fmt.Errorf("responses: %s: describe successes only; x-problems lists refusals", status)
+			return nil, fmt.Errorf("responses: %s: describe successes; x-problems lists refusals", status)
 		}
 		addHeaders(response)
 	}
@@ -124,7 +130,7 @@ func withoutContent(responses *object) *object {
 }
 
 // options describes OPTIONS, which needs no token: a browser's preflight has none.
-func options(r Resource, item *object) *object {
+func (b *builder) options(r Resource, item *object) *object {
 	allowed := append([]string{"OPTIONS"}, r.Methods...)
 	if item.has("head") {
 		allowed = append(allowed, "HEAD")
@@ -145,7 +151,7 @@ func options(r Resource, item *object) *object {
 	}
 	o.set("description", "Lists the methods of this path. It needs no token.")
 	o.set("x-internal", true)
-	if parameters := pathParameters(item); len(parameters) > 0 {
+	if parameters := b.pathParameters(item); len(parameters) > 0 {
 		o.set("parameters", parameters)
 	}
 	o.set("security", []any{})
@@ -164,7 +170,7 @@ func firstTags(item *object) any {
 }
 
 // pathParameters returns those that the first operation of the path has.
-func pathParameters(item *object) (some []any) {
+func (b *builder) pathParameters(item *object) (some []any) {
 	for _, verb := range verbs() {
 		operation, ok := item.get(verb).(*object)
 		if !ok {
@@ -172,7 +178,7 @@ func pathParameters(item *object) (some []any) {
 		}
 		all, _ := operation.get("parameters").([]any)
 		for _, p := range all {
-			if in, ok := p.(*object); ok && in.get("in") == "path" {
+			if b.isInPath(p) {
 				some = append(some, p)
 			}
 		}
@@ -181,18 +187,29 @@ func pathParameters(item *object) (some []any) {
 	return nil
 }
 
-// nameOf makes a name of a path: MountainName of /mountain/{name}.
-func nameOf(path string) string {
-	if path == "/" {
+func (b *builder) isInPath(parameter any) bool {
+	p, ok := parameter.(*object)
+	if !ok {
+		return false
+	}
+	if ref, ok := p.get("$ref").(string); ok {
+		p = b.root.child("components").child("parameters").child(path.Base(ref))
+	}
+	return p.get("in") == "path"
+}
+
+// nameOf makes a name of a path template: MountainName of /mountain/{name}.
+func nameOf(template string) string {
+	if template == "/" {
 		return "Root"
 	}
 	var name strings.Builder
-	for word := range strings.FieldsFuncSeq(path, notLetter) {
+	for word := range strings.FieldsFuncSeq(template, notLetter) {
 		name.WriteString(strings.ToUpper(word[:1]) + word[1:])
 	}
 	return name.String()
 }
 
 func notLetter(r rune) bool {
-	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9')
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
 }

@@ -60,7 +60,8 @@ func compare(r Resource, item *object) (wrong []error) {
 	for _, verb := range verbs() {
 		method := strings.ToUpper(verb)
 		if item.has(verb) && !slices.Contains(r.Methods, method) {
-			wrong = append(wrong, fmt.Errorf("%s %s is described, but not registered", method, template(r.Path)))
+			err := fmt.Errorf("%s %s is described, but not registered", method, template(r.Path))
+			wrong = append(wrong, err)
 		}
 	}
 	return wrong
@@ -80,6 +81,6 @@ func (b *builder) complete(r Resource, item *object) error {
 	if get, ok := item.get("get").(*object); ok && slices.Contains(r.Methods, "GET") {
 		item.set("head", head(get))
 	}
-	item.set("options", options(r, item))
+	item.set("options", b.options(r, item))
 	return nil
 }

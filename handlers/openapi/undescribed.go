@@ -2,6 +2,7 @@ package openapi
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 )
 
@@ -40,14 +41,14 @@ func (e *UndescribedError) writeParameters(text *strings.Builder) {
 		text.WriteString("      parameters:\n")
 	}
 	for _, name := range found {
-		fmt.Fprintf(text, "        - {name: %s, in: path, required: true, description: TODO., example: TODO, "+
-			"schema: {type: string}}\n", name[1])
+		fmt.Fprintf(text, "        - {name: %s, in: path, required: true, example: TODO,\n"+
+			"           description: TODO., schema: {type: string}}\n", name[1])
 	}
 }
 
 func (e *UndescribedError) writeBody(text *strings.Builder) {
 	switch e.Method {
-	case "POST", "PUT", "PATCH":
+	case http.MethodPost, http.MethodPut, http.MethodPatch:
 		text.WriteString(`      requestBody:  # leave it out when there is none
         required: true
         content:
@@ -60,7 +61,7 @@ func (e *UndescribedError) writeBody(text *strings.Builder) {
 
 func (e *UndescribedError) writeResponse(text *strings.Builder) {
 	text.WriteString("      responses:\n")
-	if e.Method == "DELETE" {
+	if e.Method == http.MethodDelete {
 		text.WriteString("        \"204\": {description: It is deleted.}\n")
 		return
 	}
