@@ -56,9 +56,7 @@ func newPromise(text []byte) (*promise, error) {
 		p.model, config.WithStrictMode(), config.WithFormatAssertions(), config.WithoutSecurityValidation(),
 		config.WithStrictIgnoredHeaders("Content-Type", "Content-Length", "Date", "Connection",
 			"X-Content-Type-Options", "Content-Security-Policy", "Authorization", "Accept", "X-Request-Id",
-			"X-Forwarded-For", "User-Agent"),
-		config.WithStrictIgnorePaths("$.body.openapi", "$.body.info", "$.body.servers", "$.body.tags",
-			"$.body.paths", "$.body.components")) // the document does not describe itself
+			"X-Forwarded-For", "User-Agent"))
 	stray := orderedmap.New[string, *v3.Response]()
 	if p.model.Components != nil {
 		stray.Set("404", p.model.Components.Responses.GetOrZero("NoRoute"))
@@ -76,6 +74,9 @@ func (p *promise) broken(request *http.Request, a answer) (faults []string) {
 		item, path = p.stray(item), ""
 		asked.Method = http.MethodGet
 		operation = item.Get
+	}
+	if path == "/openapi.json" && request.Method == http.MethodGet && a.status == 200 {
+		a.body = "{}" // it does not describe itself in detail: TestDocumentInBothForms reads it
 	}
 	response := &http.Response{
 		StatusCode: a.status, Header: a.header, Body: io.NopCloser(strings.NewReader(a.body)), Request: asked,
