@@ -24,7 +24,7 @@ import (
 type Config struct {
 	Service        *security.Service
 	Store          *models.Store    // for resources of a fork
-	Now            func() time.Time // the clock of these resources
+	Now            func() time.Time // the clock of these resources; they get whole milliseconds
 	Logger         *slog.Logger
 	Version        string          // what /healthz and the index say
 	AccessLog      AccessLog       // nil for none
@@ -74,7 +74,8 @@ func build(config Config, routes func(a *api, open, protected group)) (*gin.Engi
 	}
 	a := &api{
 		router: newRouter(config.Logger), gate: gate, index: index, problems: problems,
-		version: config.Version, service: config.Service, store: config.Store, now: config.Now,
+		version: config.Version, service: config.Service, store: config.Store,
+		now: func() time.Time { return config.Now().Truncate(time.Millisecond) }, // as the store keeps it
 		stopping: config.Stopping,
 	}
 	if err := a.prepare(config); err != nil {
