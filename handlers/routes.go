@@ -75,7 +75,7 @@ func build(config Config, routes func(a *api, open, protected group)) (*gin.Engi
 	a := &api{
 		router: newRouter(config.Logger), gate: gate, index: index, problems: problems,
 		version: config.Version, service: config.Service, store: config.Store,
-		now: func() time.Time { return config.Now().Truncate(time.Millisecond) }, // as the store keeps it
+		now:      func() time.Time { return config.Now().Truncate(time.Millisecond) }, // as the store keeps it
 		stopping: config.Stopping,
 	}
 	if err := a.prepare(config); err != nil {
