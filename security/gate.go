@@ -61,7 +61,7 @@ func NewGate(service *Service) (*Gate, error) {
 }
 
 func (g *Gate) newSigner(ring *token.KeyRing) (*signer, error) {
-	if ring.Empty() {
+	if ring == nil || ring.Empty() {
 		return nil, errors.New("gate: no signing key") // gin-jwt would sign with an empty one
 	}
 	middleware, err := ginjwt.New(&ginjwt.GinJWTMiddleware{
