@@ -94,8 +94,8 @@ func (r *reloaded) judge(ctx context.Context, contents [][]byte, err error, due 
 		r.logger.InfoContext(ctx, "files have changed and are in use", "what", r.what, "files", r.paths)
 	case due:
 		r.said = r.now()
-		r.logger.ErrorContext(ctx, "files have changed and cannot be used; what was read before stays in use, "+
-			"and the next start would fail", "what", r.what, "files", r.paths, "error", err, "remedy", r.remedy)
+		r.logger.ErrorContext(ctx, "files have changed and cannot be used; what was read before stays in use",
+			"what", r.what, "files", r.paths, "error", err, "remedy", r.remedy)
 	}
 }
 
