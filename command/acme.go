@@ -30,10 +30,10 @@ const (
 // issued is certificates that an authority issues by ACME (RFC 8555). The authority proves that a domain is
 // ours on the port that we serve, by TLS-ALPN-01 (RFC 8737).
 type issued struct {
-	domains  []string
-	get      func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	logger   *slog.Logger
-	notAfter atomic.Pointer[time.Time] // of the one that expires first
+	domains []string
+	get     func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	logger  *slog.Logger
+	first   atomic.Pointer[x509.Certificate] // the one that expires first; nil before there is one
 }
 
 func (c *Config) transportOfACME(logger *slog.Logger) (*transport, error) {
@@ -42,9 +42,8 @@ func (c *Config) transportOfACME(logger *slog.Logger) (*transport, error) {
 		return nil, err
 	}
 	all := &issued{domains: c.TLSDomains, get: manager.GetCertificate, logger: logger}
-	all.notAfter.Store(&time.Time{})
 	return &transport{
-		config: manager.TLSConfig(), notAfter: all.NotAfter, run: all.run,
+		config: manager.TLSConfig(), notAfter: all.NotAfter, notice: all.notice, run: all.run,
 		warning: expiryWarning{logger: logger, now: time.Now, remedy: "the log says why it was not renewed"},
 	}, nil
 }
@@ -120,10 +119,10 @@ func (a *issued) run(ctx context.Context) {
 
 // look reports whether there is a certificate for every domain.
 func (a *issued) look(ctx context.Context) (complete bool) {
-	var first time.Time
+	var first *x509.Certificate
 	complete = true
 	for _, domain := range a.domains {
-		notAfter, err := a.obtain(ctx, domain)
+		leaf, err := a.obtain(ctx, domain)
 		switch {
 		case ctx.Err() != nil:
 			return false
@@ -132,18 +131,19 @@ func (a *issued) look(ctx context.Context) (complete bool) {
 			a.logger.ErrorContext(ctx, "no TLS certificate: clients of this domain cannot connect", "domain", domain,
 				"error", err, "next_try", acmeRetry.String(), "remedy", "let the domain lead to this machine, and "+
 					"port 443 of it to this server, and let this server reach SHERPA_ACME_URL")
-		case first.IsZero() || notAfter.Before(first):
-			first = notAfter
+		case first == nil || leaf.NotAfter.Before(first.NotAfter):
+			first = leaf
 		}
 	}
-	if !a.notAfter.Swap(&first).Equal(first) {
-		a.logger.InfoContext(ctx, "TLS certificates are in use", "domains", a.domains, "not_after", first.UTC())
+	if before := a.first.Swap(first); first != nil && !first.Equal(before) {
+		a.logger.InfoContext(ctx, "TLS certificates are in use", "domains", a.domains, "complete", complete,
+			"not_after", first.NotAfter.UTC())
 	}
 	return complete
 }
 
 // obtain waits for autocert or for the end of ctx, which autocert does not take.
-func (a *issued) obtain(ctx context.Context, domain string) (notAfter time.Time, err error) {
+func (a *issued) obtain(ctx context.Context, domain string) (*x509.Certificate, error) {
 	type answer struct {
 		cert *tls.Certificate
 		err  error
@@ -157,14 +157,28 @@ func (a *issued) obtain(ctx context.Context, domain string) (notAfter time.Time,
 	}()
 	select {
 	case <-ctx.Done():
-		return time.Time{}, ctx.Err()
+		return nil, ctx.Err()
 	case got := <-done:
 		if got.err != nil {
-			return time.Time{}, got.err
+			return nil, got.err
 		}
-		return got.cert.Leaf.NotAfter, nil
+		return got.cert.Leaf, nil
 	}
 }
 
 // NotAfter is when the first of the certificates expires; zero before there is one.
-func (a *issued) NotAfter() time.Time { return *a.notAfter.Load() }
+func (a *issued) NotAfter() time.Time {
+	if first := a.first.Load(); first != nil {
+		return first.NotAfter
+	}
+	return time.Time{}
+}
+
+// notice is half of what autocert takes to renew a certificate, because some live for a few days only.
+func (a *issued) notice() time.Duration {
+	first := a.first.Load()
+	if first == nil {
+		return expiryNotice
+	}
+	return min(expiryNotice, first.NotAfter.Sub(first.NotBefore)/6)
+}

@@ -27,6 +27,7 @@ const defaultACME = acme.LetsEncryptURL
 type transport struct {
 	config   *tls.Config
 	notAfter func() time.Time
+	notice   func() time.Duration  // how long before that the log begins to warn
 	files    *reloaded             // nil with ACME
 	run      func(context.Context) // work for the background
 	warning  expiryWarning
@@ -35,7 +36,7 @@ type transport struct {
 // NotAfter is when the certificate expires. It is zero while there is none.
 func (t *transport) NotAfter() time.Time { return t.notAfter() }
 
-func (t *transport) warn(ctx context.Context) { t.warning.check(ctx, t.NotAfter()) }
+func (t *transport) warn(ctx context.Context) { t.warning.check(ctx, t.NotAfter(), t.notice()) }
 
 // usesTLS reports whether the settings ask for TLS.
 func (c *Config) usesTLS() bool { return c.TLSCert != "" || len(c.TLSDomains) > 0 }
@@ -70,8 +71,12 @@ func (c *Config) checkTLS() (errs []error) {
 	return errs
 }
 
-// checkPair returns what is wrong with the two files.
-func (c *Config) checkPair() error {
+// checkTLSFiles returns what is wrong with the files that the settings name.
+func (c *Config) checkTLSFiles() error {
+	if len(c.TLSDomains) > 0 {
+		_, err := c.acmeHTTP()
+		return err
+	}
 	if c.TLSCert == "" || c.TLSKey == "" {
 		return nil
 	}
@@ -114,7 +119,8 @@ func (c *Config) transportOfFiles(logger *slog.Logger, now func() time.Time) (*t
 	}
 	return &transport{
 		config:   &tls.Config{GetCertificate: held.get, MinVersion: tls.VersionTLS12},
-		notAfter: held.NotAfter, files: files, run: func(context.Context) {},
+		notAfter: held.NotAfter, notice: func() time.Duration { return expiryNotice }, files: files,
+		run:     func(context.Context) {},
 		warning: expiryWarning{logger: logger, now: now, remedy: "replace the two files; no restart is needed"},
 	}, nil
 }
@@ -169,9 +175,9 @@ type expiryWarning struct {
 
 // check logs a warning once a day, and an error at the moment when the time is over. A zero time stands for
 // no certificate.
-func (w *expiryWarning) check(ctx context.Context, notAfter time.Time) {
+func (w *expiryWarning) check(ctx context.Context, notAfter time.Time, notice time.Duration) {
 	left := notAfter.Sub(w.now())
-	if notAfter.IsZero() || left > expiryNotice {
+	if notAfter.IsZero() || left > notice {
 		w.said = time.Time{} // it was renewed
 		return
 	}

@@ -56,7 +56,7 @@ func Run(ctx context.Context, args, environ []string, build Build, std Streams) 
 	errs = append(errs, line.validate(errs)...)
 	errs = append(errs, env.unknownSettings(variables(parser.Model))...)
 	if parsed.Command() == "serve" { // other commands must work before there is a good key
-		errs = append(errs, line.checkKeys(), line.checkPair())
+		errs = append(errs, line.checkKeys(), line.checkTLSFiles())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return &StatusError{StatusUsage, fmt.Errorf("settings: %w", err)}

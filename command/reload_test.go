@@ -335,11 +335,11 @@ func TestWarningOfExpiry(t *testing.T) {
 	}
 	look := func(hours int) {
 		for range hours {
-			w.check(t.Context(), notAfter)
+			w.check(t.Context(), notAfter, expiryNotice)
 			clock.Add(time.Hour)
 		}
 	}
-	w.check(t.Context(), time.Time{})
+	w.check(t.Context(), time.Time{}, expiryNotice)
 	look(24)
 	wantLines(t, &log, "renew it", 0)
 	look(14 * 24)
