@@ -74,8 +74,8 @@ func (c *Config) acmeFolder() (string, error) {
 	case c.ACMEDir != "":
 		return c.ACMEDir, nil
 	case models.IsPostgres(c.DatabaseURL):
-		return "", newSettingError("acme-dir", "with PostgreSQL there is no folder for certificates: name one "+
-			"that outlives the process; replicas must share it")
+		return "", newSettingError("acme-dir", "with PostgreSQL there is no folder for certificates: name "+
+			"one that outlives the process; replicas must share it")
 	}
 	database, err := models.SQLitePath(c.DatabaseURL)
 	return filepath.Join(filepath.Dir(database), "acme"), err
@@ -96,7 +96,8 @@ func (c *Config) acmeHTTP() (*http.Client, error) {
 		return nil, newSettingError("acme-ca", "%s holds no certificate in PEM form", c.ACMECA)
 	}
 	client.Transport = &http.Transport{
-		Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		Proxy:           http.ProxyFromEnvironment,
+		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 	}
 	return client, nil
 }
@@ -128,9 +129,7 @@ func (a *issued) look(ctx context.Context) (complete bool) {
 			return false
 		case err != nil:
 			complete = false
-			a.logger.ErrorContext(ctx, "no TLS certificate: clients of this domain cannot connect", "domain", domain,
-				"error", err, "next_try", acmeRetry.String(), "remedy", "let the domain lead to this machine, and "+
-					"port 443 of it to this server, and let this server reach SHERPA_ACME_URL")
+			a.report(ctx, domain, err)
 		case first == nil || leaf.NotAfter.Before(first.NotAfter):
 			first = leaf
 		}
@@ -142,6 +141,13 @@ func (a *issued) look(ctx context.Context) (complete bool) {
 	return complete
 }
 
+func (a *issued) report(ctx context.Context, domain string, err error) {
+	a.logger.ErrorContext(ctx, "no TLS certificate: clients of this domain cannot connect",
+		"domain", domain, "error", err, "next_try", acmeRetry.String(),
+		"remedy", "let the domain lead to this machine, and port 443 of it to this server, and let this server "+
+			"reach SHERPA_ACME_URL")
+}
+
 // obtain waits for autocert or for the end of ctx, which autocert does not take.
 func (a *issued) obtain(ctx context.Context, domain string) (*x509.Certificate, error) {
 	type answer struct {
@@ -150,7 +156,7 @@ func (a *issued) obtain(ctx context.Context, domain string) (*x509.Certificate, 
 	}
 	done := make(chan answer, 1)
 	go func() {
-		cert, err := a.get(&tls.ClientHelloInfo{ // autocert asks for an ECDSA certificate when it sees this suite
+		cert, err := a.get(&tls.ClientHelloInfo{ // the suite asks autocert for an ECDSA certificate
 			ServerName: domain, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256},
 		})
 		done <- answer{cert, err}

@@ -52,17 +52,21 @@ func (c *Config) scheme() string {
 func (c *Config) checkTLS() (errs []error) {
 	switch {
 	case c.TLSCert != "" && c.TLSKey == "":
-		errs = append(errs, newSettingError("tls-key", "it is empty, and the certificate of SHERPA_TLS_CERT needs its key"))
+		errs = append(errs, newSettingError("tls-key",
+			"it is empty, and the certificate of SHERPA_TLS_CERT needs its key"))
 	case c.TLSCert == "" && c.TLSKey != "":
-		errs = append(errs, newSettingError("tls-cert", "it is empty, and the key of SHERPA_TLS_KEY needs its certificate"))
+		errs = append(errs, newSettingError("tls-cert",
+			"it is empty, and the key of SHERPA_TLS_KEY needs its certificate"))
 	}
 	if len(c.TLSDomains) == 0 {
 		return errs
 	}
 	if c.TLSCert != "" || c.TLSKey != "" {
-		errs = append(errs, newSettingError("tls-domains", "a certificate in a file is set as well; set one of the two"))
+		errs = append(errs, newSettingError("tls-domains",
+			"a certificate in a file is set as well; set one of the two"))
 	}
-	if u, err := url.Parse(c.ACMEURL); err != nil || u.Scheme != "https" || u.Host == "" { // RFC 8555, section 6.1
+	u, err := url.Parse(c.ACMEURL)
+	if err != nil || u.Scheme != "https" || u.Host == "" { // RFC 8555, section 6.1
 		errs = append(errs, newSettingError("acme-url", "%q is not a URL with https", c.ACMEURL))
 	}
 	if _, err := c.acmeFolder(); err != nil {
@@ -120,8 +124,10 @@ func (c *Config) transportOfFiles(logger *slog.Logger, now func() time.Time) (*t
 	return &transport{
 		config:   &tls.Config{GetCertificate: held.get, MinVersion: tls.VersionTLS12},
 		notAfter: held.NotAfter, notice: func() time.Duration { return expiryNotice }, files: files,
-		run:     func(context.Context) {},
-		warning: expiryWarning{logger: logger, now: now, remedy: "replace the two files; no restart is needed"},
+		run: func(context.Context) {},
+		warning: expiryWarning{
+			logger: logger, now: now, remedy: "replace the two files; no restart is needed",
+		},
 	}, nil
 }
 

@@ -44,8 +44,8 @@ func (c *Config) keyRing() (token.KeyRing, error) {
 }
 
 // warnOfOpenKeyFiles tells the operator when every account of the machine can reach a key. Whoever has a
-// signing key can make a token for any user; whoever has the key of TLS can pretend to be this server. It runs
-// after keyRing, so there is a file, or the variable.
+// signing key can make a token for any user; whoever has the key of TLS can pretend to be this server. It
+// runs after keyRing, so there is a file, or the variable.
 func (c *Config) warnOfOpenKeyFiles(ctx context.Context, logger *slog.Logger) {
 	const remedy = "run chmod o= on their file (Kubernetes: defaultMode: 0440 in the volume)"
 	if path := c.keyFile(); path != "" && openToOthers(path) {

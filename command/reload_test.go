@@ -250,7 +250,8 @@ func TestReloadOfCertificate(t *testing.T) {
 		{"a new pair", next, true, ""},
 		{"the certificate alone", testcert.Pair{Cert: next.Cert, Key: first.Key}, false, "does not match"},
 		{"the key alone", testcert.Pair{Cert: first.Cert, Key: next.Key}, false, "does not match"},
-		{"half a certificate", testcert.Pair{Cert: next.Cert[:200], Key: next.Key}, false, "failed to find any PEM"},
+		{"half a certificate", testcert.Pair{Cert: next.Cert[:200], Key: next.Key}, false,
+			"failed to find any PEM"},
 		{"half a key", testcert.Pair{Cert: next.Cert, Key: next.Key[:100]}, false, "failed to find any PEM"},
 		{"empty", testcert.Pair{}, false, "failed to find any PEM"},
 		{"the two exchanged", testcert.Pair{Cert: next.Key, Key: next.Cert}, false, "certificate input"},
@@ -310,7 +311,7 @@ func TestStartWithABadPair(t *testing.T) {
 		"good":      {good, ""},
 		"expired":   {testcert.New(t, now.Add(-time.Hour)), ""},
 		"early":     {testcert.Between(t, now.Add(time.Hour), now.AddDate(1, 0, 0)), ""},
-		"no pair":   {testcert.Pair{Cert: good.Cert, Key: other.Key}, "private key does not match public key"},
+		"no pair":   {testcert.Pair{Cert: good.Cert, Key: other.Key}, "key does not match public key"},
 		"empty":     {testcert.Pair{}, "failed to find any PEM data"},
 		"exchanged": {testcert.Pair{Cert: good.Key, Key: good.Cert}, "certificate input"},
 	} {

@@ -79,12 +79,12 @@ func settingHelp() map[string]string {
 		"audience":            "The claim aud of access tokens.",
 		"password-min-length": "Minimum length of a new password in characters, from 8 to 64.",
 		"trusted-proxies":     "Networks of proxies whose X-Forwarded-For is trusted. Default: none.",
-		"tls-cert": "File with the certificate of the server in PEM form, the server's own first, then those " +
-			"between it and the authority's. With it, Sherpa speaks TLS alone. The file, and that of the key, " +
-			"are read again when they change.",
+		"tls-cert": "File with the certificate in PEM form: the server's own first, then those between it " +
+			"and the authority's. With it, Sherpa speaks TLS and no plain HTTP. The file, and that of the " +
+			"key, are read again when they change.",
 		"tls-key": "File with the key of that certificate.",
-		"tls-domains": "Names of this server, for which to get certificates by ACME, instead of the two files. " +
-			"You accept the terms of the authority with it. The authority connects to port 443 of each name.",
+		"tls-domains": "Names of this server, to get certificates for by ACME, instead of the two files. " +
+			"With it you accept the terms of the authority. The authority connects to port 443 of each name.",
 		"acme-url": "Directory of the ACME server.",
 		"acme-ca":  "File with certificates of the authority that the ACME server itself is trusted by.",
 		"acme-dir": "Folder for certificates from ACME and their keys. Default: acme next to the SQLite " +

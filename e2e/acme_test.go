@@ -47,7 +47,9 @@ func newAuthority(t *testing.T, tlsPort string) *authority {
 	text, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": address, "managementListenAddress": management, "certificate": a.ca,
 		"privateKey": key, "httpPort": 1, "tlsPort": port, "keyAlgorithm": "ecdsa",
-		"profiles": map[string]any{"default": map[string]any{"description": "ten days", "validityPeriod": 864000}},
+		"profiles": map[string]any{
+			"default": map[string]any{"description": "ten days", "validityPeriod": 10 * 24 * 3600},
+		},
 	}})
 	if err := errors.Join(err, os.WriteFile(a.config, text, 0o600)); err != nil {
 		t.Fatal(err)
@@ -58,7 +60,8 @@ func newAuthority(t *testing.T, tlsPort string) *authority {
 // start waits until the authority answers.
 func (a *authority) start() {
 	a.t.Helper()
-	pebble := exec.CommandContext(a.t.Context(), "pebble", "-strict", "-config", a.config, "-dnsserver", a.dns)
+	pebble := exec.CommandContext(
+		a.t.Context(), "pebble", "-strict", "-config", a.config, "-dnsserver", a.dns)
 	pebble.Env = append(plainEnviron(), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0")
 	pebble.Stdout, pebble.Stderr = &a.log, &a.log
 	if err := pebble.Start(); err != nil {
@@ -173,7 +176,9 @@ func TestACME(t *testing.T) {
 	p.kill()
 	a.start()
 	p.launch()
-	eventually(t, "certificates", func() bool { return strings.Contains(p.log.String(), "TLS certificates are in use") })
+	eventually(t, "certificates", func() bool {
+		return strings.Contains(p.log.String(), "TLS certificates are in use")
+	})
 	serials := map[string]string{}
 	for _, name := range []string{"sherpa.test", "api.sherpa.test"} {
 		if serials[name] = p.serial(name); serials[name] == "" {

@@ -66,7 +66,8 @@ func signedWith(key, access string) bool {
 // bad ones. No request may fail, and nothing is restarted.
 func TestReloadUnderLoad(t *testing.T) {
 	t.Parallel()
-	first, second := testcert.New(t, time.Now().AddDate(0, 3, 0)), testcert.New(t, time.Now().AddDate(0, 4, 0))
+	now := time.Now()
+	first, second := testcert.New(t, now.AddDate(0, 3, 0)), testcert.New(t, now.AddDate(0, 4, 0))
 	dir := t.TempDir()
 	cert, key, keys := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem"), filepath.Join(dir, "keys")
 	first.Write(t, cert, key)
@@ -88,7 +89,9 @@ func TestReloadUnderLoad(t *testing.T) {
 	replace(t, map[string]string{cert: string(second.Cert), key: string(second.Key)})
 	eventually(t, "the new certificate", func() bool { return p.presents(second) })
 	replace(t, map[string]string{keys: newKey + "\n" + testKey})
-	eventually(t, "the new key signs", func() bool { return signedWith(newKey, want(t, 200)(p.login()).Access) })
+	eventually(t, "the new key signs", func() bool {
+		return signedWith(newKey, want(t, 200)(p.login()).Access)
+	})
 	last := want(t, 200)(p.login()) // later than all that the old key has signed
 
 	bad := first
@@ -142,7 +145,8 @@ func TestRemovedKeyIsRefusedSoon(t *testing.T) {
 // TestKubernetesSecret: the files are links through a folder that is replaced as a whole.
 func TestKubernetesSecret(t *testing.T) {
 	t.Parallel()
-	first, second := testcert.New(t, time.Now().AddDate(0, 3, 0)), testcert.New(t, time.Now().AddDate(0, 4, 0))
+	now := time.Now()
+	first, second := testcert.New(t, now.AddDate(0, 3, 0)), testcert.New(t, now.AddDate(0, 4, 0))
 	volume := t.TempDir()
 	publish := func(name string, pair testcert.Pair) {
 		t.Helper()
