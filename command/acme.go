@@ -144,7 +144,7 @@ func (a *issued) look(ctx context.Context) (complete bool) {
 func (a *issued) report(ctx context.Context, domain string, err error) {
 	a.logger.ErrorContext(ctx, "no TLS certificate: clients of this domain cannot connect",
 		"domain", domain, "error", err, "next_try", acmeRetry.String(),
-		"remedy", "let the domain lead to this machine, and port 443 of it to this server, and let this server "+
+		"remedy", "let the domain lead to this machine, and port 443 of it to this server, and let it "+
 			"reach SHERPA_ACME_URL")
 }
 
