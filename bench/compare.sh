@@ -5,6 +5,7 @@
 # the machine hits all alike.
 
 declare -A token=() # by name: what to send
+declare -A scheme   # by name; http where a script declares none
 readonly connections=32 starts=10 warmup=$((seconds < 2 ? seconds : 2))
 # An hour, as gin-jwt's README has it: the token must outlive the run. The demo user is there by itself on
 # 127.0.0.1.
@@ -34,7 +35,7 @@ ask() {
   local name=$1 path=$2
   shift 2
   curl --silent --show-error --fail-with-body --noproxy '*' --max-time 10 "$@" \
-    "http://127.0.0.1:${port[$name]}$path"
+    "${scheme[$name]:-http}://127.0.0.1:${port[$name]}$path"
 }
 
 # log_in NAME PATH MEMBER BODY keeps the token that a login answers with.
@@ -68,7 +69,7 @@ check_answers() {
 # load NAME SECONDS
 load() {
   by_wrk "$1" timeout "$(($2 + 20))" taskset -c 1 wrk -t1 "-c$connections" "-d${2}s" --latency \
-    -H "Authorization: Bearer ${token[$1]}" "http://127.0.0.1:${port[$1]}/mountain/x"
+    -H "Authorization: Bearer ${token[$1]}" "${scheme[$1]:-http}://127.0.0.1:${port[$1]}/mountain/x"
 }
 
 # load_all keeps for each round what by_wrk prints, and the server's resident memory in KiB.

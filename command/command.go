@@ -56,7 +56,7 @@ func Run(ctx context.Context, args, environ []string, build Build, std Streams) 
 	errs = append(errs, line.validate(errs)...)
 	errs = append(errs, env.unknownSettings(variables(parser.Model))...)
 	if parsed.Command() == "serve" { // other commands must work before there is a good key
-		errs = append(errs, line.checkKeys())
+		errs = append(errs, line.checkKeys(), line.checkTLSFiles())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return &StatusError{StatusUsage, fmt.Errorf("settings: %w", err)}
@@ -101,7 +101,7 @@ func newParser(
 	line *commandLine, lookup func(string) (string, bool), errs *[]error, more ...kong.Option,
 ) (*kong.Kong, error) {
 	parser, err := kong.New(line, append(append(settingOptions(lookup, settingHelp(), errs), more...),
-		kong.Vars{"database": defaultDatabase},
+		kong.Vars{"database": defaultDatabase, "acme": defaultACME},
 		kong.Name("sherpa"),
 		kong.Description("Secures an API with JSON Web Tokens. "+
 			"Every setting is a flag and an environment variable; the flag wins."),

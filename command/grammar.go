@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"golang.org/x/net/idna"
 )
 
 // settingPrefix is the start of the environment variables of settings.
@@ -22,6 +23,9 @@ const settingGroup = "Settings"
 
 // prefixes are networks in CIDR notation; a single address counts as one.
 type prefixes []netip.Prefix
+
+// domains are names of hosts.
+type domains []string
 
 // onOff is a flag that takes a value, true or false, as its variable does. kong lets a bool flag have none.
 type onOff struct{ on bool }
@@ -45,6 +49,7 @@ func settingOptions(lookup func(string) (string, bool), help map[string]string, 
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), collect(errs, parseDuration)),
 		kong.TypeMapper(reflect.TypeFor[int](), collect(errs, parseInt)),
 		kong.TypeMapper(reflect.TypeFor[prefixes](), collect(errs, parsePrefixes)),
+		kong.TypeMapper(reflect.TypeFor[domains](), collect(errs, parseDomains)),
 		kong.TypeMapper(reflect.TypeFor[onOff](), collect(errs, parseOnOff)),
 		kong.TypeMapper(reflect.TypeFor[slog.Level](), collect(errs, parseLevel)),
 	}
@@ -153,6 +158,22 @@ func parsePrefixes(text string) (prefixes, error) {
 			return nil, errors.New("not a list of networks such as 10.0.0.0/8,192.0.2.7")
 		}
 		all = append(all, prefix)
+	}
+	return all, nil
+}
+
+// parseDomains takes what a public authority issues certificates for by TLS-ALPN-01 (RFC 8737, section 3).
+func parseDomains(text string) (domains, error) {
+	var all domains
+	for part := range strings.SplitSeq(text, ",") {
+		name := strings.ToLower(strings.TrimSpace(part))
+		_, notAddress := netip.ParseAddr(name)
+		ascii, err := idna.Lookup.ToASCII(name)
+		if err != nil || notAddress == nil || !strings.Contains(strings.Trim(name, "."), ".") {
+			return nil, errors.New("not a list of names such as api.example.org,example.org; " +
+				"addresses and wildcards get no certificate this way")
+		}
+		all = append(all, ascii)
 	}
 	return all, nil
 }

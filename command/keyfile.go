@@ -43,18 +43,28 @@ func (c *Config) keyRing() (token.KeyRing, error) {
 	return readKeyRing(path)
 }
 
-// warnOfOpenKeyFile tells the operator when every account of the machine can reach the keys: whoever has them
-// can make a token for any user. It runs after keyRing, so there is a file, or the variable.
-func (c *Config) warnOfOpenKeyFile(ctx context.Context, logger *slog.Logger) {
-	path := c.SecretKeyFile
-	if c.makesKey() {
-		path, _ = c.ownKeyFile() // keyRing has reported the error
+// warnOfOpenKeyFiles tells the operator when every account of the machine can reach a key. Whoever has a
+// signing key can make a token for any user; whoever has the key of TLS can pretend to be this server. It
+// runs after keyRing, so there is a file, or the variable.
+func (c *Config) warnOfOpenKeyFiles(ctx context.Context, logger *slog.Logger) {
+	const remedy = "run chmod o= on their file (Kubernetes: defaultMode: 0440 in the volume)"
+	if path := c.keyFile(); path != "" && openToOthers(path) {
+		logger.WarnContext(ctx, "every account of this machine can read or change the signing keys; "+remedy,
+			"file", path)
 	}
-	if path == "" || !openToOthers(path) {
-		return
+	if c.TLSKey != "" && openToOthers(c.TLSKey) {
+		logger.WarnContext(ctx, "every account of this machine can read or change the key of TLS; "+remedy,
+			"file", c.TLSKey)
 	}
-	logger.WarnContext(ctx, "every account of this machine can read or change the signing keys; run "+
-		"chmod o= on their file (Kubernetes: defaultMode: 0440 in the volume)", "file", path)
+}
+
+// keyFile returns the path of the signing keys, or "" when a variable holds them.
+func (c *Config) keyFile() string {
+	if !c.makesKey() {
+		return c.SecretKeyFile
+	}
+	path, _ := c.ownKeyFile() // keyRing reports the error
+	return path
 }
 
 // containerSecrets is where Docker and Podman show a container its own secrets. Compose keeps the mode that

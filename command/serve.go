@@ -31,7 +31,7 @@ func (serveCommand) Run(ctx context.Context, config *Config, std Streams) (err e
 	if err != nil {
 		return err
 	}
-	config.warnOfOpenKeyFile(ctx, log.Logger)
+	config.warnOfOpenKeyFiles(ctx, log.Logger)
 	service, err := newService(config, store, keys, log.Logger)
 	if err != nil {
 		return err
@@ -56,6 +56,10 @@ func serveService(
 	if err != nil {
 		return err
 	}
+	files, err := config.newFiles(logger, service)
+	if err != nil {
+		return err
+	}
 	listener, err := listen(ctx, config.Listen)
 	if err != nil {
 		return err
@@ -63,12 +67,15 @@ func serveService(
 	if err := firstRun(ctx, config, service, std.Err); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	url := "http://" + reachable(listener.Addr().String())
+	config.warnOfPlainHTTP(ctx, logger)
+	url := config.scheme() + "://" + reachable(listener.Addr().String())
 	logger.InfoContext(ctx, "sherpa is listening", "url", url, "database", store.Name())
 	defer inBackground(ctx, tune(config))()
 	defer inBackground(ctx, service.Run)()
+	defer inBackground(ctx, files.watcher(std.Out))()
 	most := maxConnections(config.MaxConnections, descriptorLimit())
-	return serve(ctx, handlers.NewServer(handler, logger, most), listener, config, logger)
+	server := handlers.NewServer(handler, logger, most)
+	return serve(ctx, server, func() error { return files.serve(server, listener) }, config, logger)
 }
 
 // inBackground starts work that goes on until stop is called. It outlives ctx, because the requests that
@@ -142,11 +149,10 @@ func firstRun(ctx context.Context, config *Config, service *security.Service, te
 // serve blocks until the server has stopped. After a signal it serves on for ShutdownDelay with /readyz at
 // 503, so that proxies stop sending requests, and then lets running requests finish.
 func serve(
-	ctx context.Context, server *handlers.Server, listener *net.TCPListener, config *Config,
-	logger *slog.Logger,
+	ctx context.Context, server *handlers.Server, accept func() error, config *Config, logger *slog.Logger,
 ) error {
 	stopped := make(chan error, 1)
-	go func() { stopped <- server.Serve(listener) }()
+	go func() { stopped <- accept() }()
 	var delay <-chan time.Time
 	select {
 	case err := <-stopped:

@@ -31,6 +31,12 @@ type Config struct {
 	Audience          string        `group:"Settings" default:"sherpa"`
 	PasswordMinLength int           `group:"Settings" default:"15" placeholder:"N"`
 	TrustedProxies    prefixes      `group:"Settings" placeholder:"CIDR,…"`
+	TLSCert           string        `group:"Settings" placeholder:"PATH"`
+	TLSKey            string        `group:"Settings" placeholder:"PATH"`
+	TLSDomains        domains       `group:"Settings" placeholder:"NAME,…"`
+	ACMEURL           string        `name:"acme-url" group:"Settings" default:"${acme}" placeholder:"URL"`
+	ACMECA            string        `name:"acme-ca" group:"Settings" placeholder:"PATH"`
+	ACMEDir           string        `name:"acme-dir" group:"Settings" placeholder:"PATH"`
 	AccessLog         onOff         `group:"Settings" default:"true" placeholder:"true|false"`
 	LogFormat         string        `group:"Settings" default:"auto" placeholder:"auto|text|json"`
 	LogLevel          slog.Level    `group:"Settings" default:"info" placeholder:"debug|info|warn|error"`
@@ -73,9 +79,19 @@ func settingHelp() map[string]string {
 		"audience":            "The claim aud of access tokens.",
 		"password-min-length": "Minimum length of a new password in characters, from 8 to 64.",
 		"trusted-proxies":     "Networks of proxies whose X-Forwarded-For is trusted. Default: none.",
-		"access-log":          "Whether to log one line for each request.",
-		"log-format":          "auto: text on a terminal, JSON elsewhere.",
-		"log-level":           "Lowest level that is logged.",
+		"tls-cert": "File with the certificate in PEM form: the server's own first, then those between it " +
+			"and the authority's. With it, Sherpa speaks TLS and no plain HTTP. The file, and that of the " +
+			"key, are read again when they change.",
+		"tls-key": "File with the key of that certificate.",
+		"tls-domains": "Names of this server, to get certificates for by ACME, instead of the two files. " +
+			"With it you accept the terms of the authority. The authority connects to port 443 of each name.",
+		"acme-url": "Directory of the ACME server.",
+		"acme-ca":  "File with certificates of the authority that the ACME server itself is trusted by.",
+		"acme-dir": "Folder for certificates from ACME and their keys. Default: acme next to the SQLite " +
+			"database; with PostgreSQL there is none.",
+		"access-log": "Whether to log one line for each request.",
+		"log-format": "auto: text on a terminal, JSON elsewhere.",
+		"log-level":  "Lowest level that is logged.",
 		"shutdown-delay": "How long to serve on after SIGTERM, with /readyz at 503, so that a proxy stops " +
 			"sending requests before the end.",
 		"shutdown-timeout": "How long requests may take to finish after SIGTERM.",
@@ -118,6 +134,7 @@ func (c *Config) validate(known []error) []error {
 	check(c.Audience != "", "audience", "it is empty")
 	check(c.PasswordMinLength >= password.MinLengthFloor && c.PasswordMinLength <= 64,
 		"password-min-length", "%d is not between %d and 64", c.PasswordMinLength, password.MinLengthFloor)
+	errs = append(errs, c.checkTLS()...)
 	check(c.ShutdownDelay >= 0, "shutdown-delay", "%v is negative", c.ShutdownDelay)
 	check(c.ShutdownTimeout > 0, "shutdown-timeout", "%v is not positive", c.ShutdownTimeout)
 	check(!c.secretSet || c.SecretKeyFile == "",
@@ -130,6 +147,11 @@ func (c *Config) demo() bool {
 	if c.Demo != "auto" {
 		return c.Demo == "true"
 	}
+	return c.loopback()
+}
+
+// loopback reports whether only programs of this machine reach the server.
+func (c *Config) loopback() bool {
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		return false

@@ -36,8 +36,9 @@ type process struct {
 	t       *testing.T
 	address string
 	dir     string
-	env     []string // more settings, which a test may change before a start
-	before  string   // a command of the shell that starts the program, such as "ulimit -n 64"
+	env     []string          // more settings, which a test may change before a start
+	client  http.RoundTripper // for TLS; nil stands for plain HTTP
+	before  string            // a command of the shell that starts the program, such as "ulimit -n 64"
 	command *exec.Cmd
 	log     testlog.Buffer
 	out     io.Writer // gets what the program writes to standard output; nil stands for log
@@ -156,7 +157,7 @@ func silent() command.Streams {
 func (p *process) start() {
 	p.t.Helper()
 	p.launch()
-	waitUntilReady(p.t, "http://"+p.address)
+	waitUntilReadyFor(p.t, p.transport(), p.url())
 }
 
 // launch is start without the wait.
@@ -189,10 +190,31 @@ func (p *process) stop() error {
 	return p.command.Wait()
 }
 
+// url is where the process listens.
+func (p *process) url() string {
+	if p.client != nil {
+		return "https://" + p.address
+	}
+	return "http://" + p.address
+}
+
+func (p *process) transport() http.RoundTripper {
+	if p.client != nil {
+		return p.client
+	}
+	return http.DefaultTransport
+}
+
 func waitUntilReady(t *testing.T, url string) {
 	t.Helper()
+	waitUntilReadyFor(t, http.DefaultTransport, url)
+}
+
+func waitUntilReadyFor(t *testing.T, transport http.RoundTripper, url string) {
+	t.Helper()
+	client := &http.Client{Transport: transport}
 	for range 500 {
-		response, err := http.Get(url + "/readyz")
+		response, err := client.Get(url + "/readyz")
 		if err == nil {
 			_ = response.Body.Close()
 			return
@@ -250,7 +272,7 @@ func want(t *testing.T, status int) func(reply, error) reply {
 
 // ask sends a request from an address of its own, so that no other request counts against it.
 func (p *process) ask(method, path, body, token string) (reply, error) {
-	return p.send(p.t.Context(), http.DefaultTransport, newAddress(), method, path, body, token)
+	return p.send(p.t.Context(), p.transport(), newAddress(), method, path, body, token)
 }
 
 func newAddress() string { return fmt.Sprintf("10.%d.%d.%d", rand.N(256), rand.N(256), rand.N(256)) }
@@ -258,7 +280,7 @@ func newAddress() string { return fmt.Sprintf("10.%d.%d.%d", rand.N(256), rand.N
 func (p *process) send(
 	ctx context.Context, transport http.RoundTripper, address, method, path, body, token string,
 ) (reply, error) {
-	request, err := http.NewRequestWithContext(ctx, method, "http://"+p.address+path, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, method, p.url()+path, strings.NewReader(body))
 	if err != nil {
 		return reply{}, err
 	}
@@ -292,7 +314,7 @@ func (p *process) loginAs(username, password string) (reply, error) {
 
 func (p *process) loginFrom(address, username, password string) (reply, error) {
 	body := credentials(username, password)
-	return p.send(p.t.Context(), http.DefaultTransport, address, "POST", "/auth", body, "")
+	return p.send(p.t.Context(), p.transport(), address, "POST", "/auth", body, "")
 }
 
 func credentials(username, password string) string {

@@ -37,9 +37,10 @@ const timeToSpeak = 20 * time.Millisecond
 // connection is an open connection, and whether its client is the one to speak.
 type connection struct {
 	*net.TCPConn
-	opened time.Time
-	place  *list.Element // nil when it is not in the table any more
-	busy   atomic.Bool   // a whole request has arrived and is being answered
+	opened  time.Time     // or, with HTTP/2, when its latest answer was written
+	place   *list.Element // nil when it is not in the table any more
+	busy    atomic.Bool   // a whole request has arrived and is being answered
+	streams int           // requests of HTTP/2 that have arrived as a whole and are being answered
 }
 
 // listener is the table's way in.
@@ -153,7 +154,7 @@ func (c *connections) free() {
 }
 
 // changed is net/http's ConnState. A connection is new until its first request has arrived, except for the
-// body, then active until the answer is sent, and then idle.
+// body, then active until the answer is sent, and then idle. It is new as well during the handshake of TLS.
 func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	ours, ok := unwrap(conn)
 	if !ok {
@@ -191,10 +192,14 @@ func withConnection(ctx context.Context, conn net.Conn) context.Context {
 // awaitBodies notes that a request has not arrived as a whole while its body is on its way.
 func (c *connections) awaitBodies(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Body != http.NoBody && r.ProtoMajor == 1 { // an HTTP/2 connection carries many requests
+		if r.ProtoMajor != 1 {
+			c.serveStream(next, w, r)
+			return
+		}
+		if r.Body != http.NoBody {
 			if conn, ok := unwrap(r.Context().Value(keyConnection{}).(net.Conn)); ok {
 				c.wait(conn)
-				r.Body = &body{r.Body, conn}
+				r.Body = &body{r.Body, func() { conn.busy.Store(true) }}
 			}
 		}
 		next.ServeHTTP(w, r)
@@ -204,14 +209,14 @@ func (c *connections) awaitBodies(next http.Handler) http.Handler {
 // body is one that may still be on its way.
 type body struct {
 	io.ReadCloser
-	conn *connection
+	arrived func()
 }
 
 // Read also notes when the whole request has arrived.
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if errors.Is(err, io.EOF) {
-		b.conn.busy.Store(true)
+		b.arrived()
 	}
 	return n, err
 }

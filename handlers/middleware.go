@@ -68,10 +68,17 @@ func (a *router) recover(c *gin.Context) {
 // secureHeaders sets what every response has. Nothing that this service says may be kept by a cache. The
 // values are shared by all responses, which is safe: a header is changed by giving it another slice.
 func secureHeaders() gin.HandlerFunc {
-	nosniff, noStore := []string{"nosniff"}, []string{"no-store"}
+	nosniff, noStore, hsts := []string{"nosniff"}, []string{"no-store"}, []string{hstsOneYear}
 	return func(c *gin.Context) {
 		header := c.Writer.Header()
 		header["X-Content-Type-Options"] = nosniff
 		header["Cache-Control"] = noStore
+		if c.Request.TLS != nil { // RFC 6797, section 7.2: never over plain HTTP
+			header["Strict-Transport-Security"] = hsts
+		}
 	}
 }
+
+// hstsOneYear tells browsers to use nothing but TLS with this host (RFC 6797, section 6.1). It leaves
+// subdomains alone: they may belong to others.
+const hstsOneYear = "max-age=31536000"

@@ -74,6 +74,10 @@ func (n netHTTP) Write(message []byte) (int, error) {
 	if strings.Contains(text, "too many open files") {
 		text += "; allow more with `ulimit -n`, or fewer connections with SHERPA_MAX_CONNECTIONS"
 	}
-	n.log(slog.LevelError, strings.Join(words[:min(3, len(words))], " "), text)
+	level := slog.LevelError
+	if strings.HasPrefix(text, "http: TLS handshake error") { // by clients, of which the internet has many
+		level = slog.LevelInfo
+	}
+	n.log(level, strings.Join(words[:min(3, len(words))], " "), text)
 	return len(message), nil
 }

@@ -17,7 +17,7 @@ const liveTTL = 5 * time.Minute
 // cache lets a request pass without the database. It holds the claims of verified tokens, and live sessions.
 // Both parts are bounded. Whoever ends a session evicts it here, and the feed does so on the other replicas.
 type cache struct {
-	tokens   *otter.Cache[tokenSum, *token.Claims]
+	tokens   *otter.Cache[tokenSum, *verified]
 	sessions *otter.Cache[string, *liveSession]
 	epoch    atomic.Int64 // counts evictions of all sessions
 	hits     atomic.Int64 // requests that needed no database
@@ -29,6 +29,12 @@ type tokenSum [sha256.Size]byte
 
 func sumOf(text string) tokenSum { return sha256.Sum256([]byte(text)) }
 
+// verified is what a token says, with the ring whose key had signed it. It is shared and never changed.
+type verified struct {
+	claims token.Claims
+	ring   *token.KeyRing
+}
+
 // liveSession is a session that had not ended when it was read. It is shared and never changed.
 type liveSession struct {
 	principal Principal
@@ -37,10 +43,10 @@ type liveSession struct {
 }
 
 func newCache(size int, now func() time.Time) (*cache, error) {
-	untilExpiry := func(e otter.Entry[tokenSum, *token.Claims]) time.Duration {
-		return max(time.Unix(e.Value.ExpiresAt, 0).Sub(now()), time.Second)
+	untilExpiry := func(e otter.Entry[tokenSum, *verified]) time.Duration {
+		return max(time.Unix(e.Value.claims.ExpiresAt, 0).Sub(now()), time.Second)
 	}
-	tokens, err := otter.New(&otter.Options[tokenSum, *token.Claims]{
+	tokens, err := otter.New(&otter.Options[tokenSum, *verified]{
 		MaximumSize: size, ExpiryCalculator: otter.ExpiryCreatingFunc(untilExpiry),
 	})
 	if err != nil {
@@ -56,14 +62,19 @@ func newCache(size int, now func() time.Time) (*cache, error) {
 }
 
 // put keeps the claims of a verified token, without those that were compared and are not needed again.
-func (c *cache) put(text string, claims token.Claims) {
+func (c *cache) put(text string, ring *token.KeyRing, claims token.Claims) {
 	claims.Subject, claims.Issuer, claims.Audience = "", "", ""
-	c.tokens.Set(sumOf(text), &claims)
+	c.tokens.Set(sumOf(text), &verified{claims, ring})
 }
 
-// claims returns the claims of a token that was verified before.
-func (c *cache) claims(text string) (*token.Claims, bool) {
-	return c.tokens.GetIfPresent(sumOf(text))
+// claims returns the claims of a token that was verified before with this ring. After a change of keys each
+// token is verified again, because its key may be the one that was removed.
+func (c *cache) claims(text string, ring *token.KeyRing) (*token.Claims, bool) {
+	known, ok := c.tokens.GetIfPresent(sumOf(text))
+	if !ok || known.ring != ring {
+		return nil, false
+	}
+	return &known.claims, true
 }
 
 // evict makes the next request of each session ask the database. It also cancels a load that is under way.

@@ -15,7 +15,7 @@ func TestExplain(t *testing.T) {
 	b.addUser("ada")
 	access := b.tokens("ada").AccessToken
 	explain := func(text string, change func(*Explanation)) map[string]bool {
-		with := Explanation{Keys: b.Keys, Settings: b.Settings, Store: b.Store, Now: b.clock.Now()}
+		with := Explanation{Keys: *b.Keys(), Settings: b.Settings, Store: b.Store, Now: b.clock.Now()}
 		change(&with)
 		got := map[string]bool{}
 		for _, check := range Explain(t.Context(), with, text) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	ginjwt "github.com/appleboy/gin-jwt/v2"
@@ -36,20 +37,38 @@ type Tokens struct {
 // sets to identity. Each of gin-jwt's traps has its test in package handlers.
 type Gate struct {
 	service *Service
-	jwt     *ginjwt.GinJWTMiddleware
+	jwt     *ginjwt.GinJWTMiddleware // guards
+	signs   atomic.Pointer[signer]   // logs in and signs
+}
+
+// signer is gin-jwt's middleware with the key that signs. gin-jwt copies the key, and its New must be called
+// once for each middleware, so every ring gets one of its own.
+type signer struct {
+	ring *token.KeyRing
+	jwt  *ginjwt.GinJWTMiddleware
 }
 
 // NewGate connects gin-jwt with the service.
 func NewGate(service *Service) (*Gate, error) {
-	if service.Keys.Empty() {
+	g := &Gate{service: service}
+	first, err := g.newSigner(service.Keys())
+	if err != nil {
+		return nil, err
+	}
+	g.jwt = first.jwt
+	g.signs.Store(first)
+	return g, nil
+}
+
+func (g *Gate) newSigner(ring *token.KeyRing) (*signer, error) {
+	if ring == nil || ring.Empty() {
 		return nil, errors.New("gate: no signing key") // gin-jwt would sign with an empty one
 	}
-	g := &Gate{service: service}
 	middleware, err := ginjwt.New(&ginjwt.GinJWTMiddleware{
 		SigningAlgorithm:      "HS256",
-		Key:                   service.Keys.Signing(),
-		Timeout:               service.Settings.AccessTTL,
-		TimeFunc:              service.Now,
+		Key:                   ring.Signing(),
+		Timeout:               g.service.Settings.AccessTTL,
+		TimeFunc:              g.service.Now,
 		IdentityKey:           keyPrincipal,
 		Authenticator:         g.authenticate,
 		PayloadFunc:           g.payload,
@@ -61,8 +80,22 @@ func NewGate(service *Service) (*Gate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gate: %w", err)
 	}
-	g.jwt = middleware
-	return g, nil
+	return &signer{ring, middleware}, nil
+}
+
+// signer returns gin-jwt's middleware for the ring that is in use. Whoever comes first after a change of keys
+// makes it; when two do, both are right.
+func (g *Gate) signer() (*ginjwt.GinJWTMiddleware, error) {
+	ring := g.service.Keys()
+	if known := g.signs.Load(); known.ring == ring {
+		return known.jwt, nil
+	}
+	made, err := g.newSigner(ring)
+	if err != nil {
+		return nil, err
+	}
+	g.signs.Store(made)
+	return made.jwt, nil
 }
 
 // loginCall carries a login through gin-jwt's callbacks.
@@ -74,9 +107,13 @@ type loginCall struct {
 
 // LogIn runs gin-jwt's login handler for these credentials. The errors are those of Service.LogIn.
 func (g *Gate) LogIn(c *gin.Context, credentials Credentials) (Tokens, error) {
+	signer, err := g.signer()
+	if err != nil {
+		return Tokens{}, err
+	}
 	call := &loginCall{credentials: credentials}
 	c.Set(keyLogin, call)
-	g.jwt.LoginHandler(c)
+	signer.LoginHandler(c)
 	if err, ok := c.Value(keyError).(error); ok {
 		return Tokens{}, err
 	}
@@ -146,7 +183,11 @@ func (g *Gate) Refresh(c *gin.Context, refreshToken string) (Tokens, error) {
 	if err != nil {
 		return Tokens{}, err
 	}
-	access, _, err := g.jwt.TokenGenerator(&login)
+	signer, err := g.signer()
+	if err != nil {
+		return Tokens{}, err
+	}
+	access, _, err := signer.TokenGenerator(&login)
 	if err != nil {
 		return Tokens{}, fmt.Errorf("sign access token: %w", err)
 	}

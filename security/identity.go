@@ -16,24 +16,27 @@ import (
 // come from the cache, because the same text has the same claims. Its times, its session and its user are
 // checked every time. The errors are those of Verify and Identity.
 func (s *Service) Identify(ctx context.Context, text string) (*Principal, error) {
-	if claims, ok := s.cache.claims(text); ok {
+	ring := s.Keys() // once: what this ring verified must not pass as verified by the next one
+	if claims, ok := s.cache.claims(text, ring); ok {
 		return s.Identity(ctx, claims)
 	}
-	claims, err := s.Verify(text)
+	claims, err := s.verify(text, ring)
 	if err != nil {
 		return nil, err
 	}
 	principal, err := s.Identity(ctx, &claims)
 	if err == nil {
-		s.cache.put(text, claims)
+		s.cache.put(text, ring, claims)
 	}
 	return principal, err
 }
 
 // Verify returns the claims of an access token that a key of the ring signed, after every check that does not
 // depend on the time. The error is *Error with code token_invalid.
-func (s *Service) Verify(text string) (token.Claims, error) {
-	claims, err := s.Keys.Verify(text, s.Settings.Issuer, s.Settings.Audience)
+func (s *Service) Verify(text string) (token.Claims, error) { return s.verify(text, s.Keys()) }
+
+func (s *Service) verify(text string, ring *token.KeyRing) (token.Claims, error) {
+	claims, err := ring.Verify(text, s.Settings.Issuer, s.Settings.Audience)
 	return claims, tokenError(err)
 }
 

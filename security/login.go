@@ -120,12 +120,13 @@ const maxUserAgent = 256 // bytes
 
 // startSession starts a session for a user who has just proven who they are.
 func (s *Service) startSession(ctx context.Context, user models.User, client Client) (Login, error) {
-	if s.Keys.Empty() {
+	keys := s.Keys()
+	if keys.Empty() {
 		return Login{}, errors.New("start session: there is no signing key")
 	}
 	now := s.Now()
 	id := newID()
-	refresh := s.Keys.NewRefresh(id, 0).String()
+	refresh := keys.NewRefresh(id, 0).String()
 	session := models.Session{
 		ID: id, UserID: user.ID, CreatedAt: now, LastUsedAt: now,
 		IdleEndsAt: now.Add(s.Settings.SessionIdle), EndsAt: now.Add(s.Settings.SessionAge),

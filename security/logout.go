@@ -38,7 +38,7 @@ func (s *Service) LogOut(ctx context.Context, accessToken string, scope Scope) (
 // LogOutByRefreshToken is LogOut for a client that has only its refresh token left. A token that was used
 // before can end its own session only.
 func (s *Service) LogOutByRefreshToken(ctx context.Context, refreshToken string, scope Scope) error {
-	presented, err := s.Keys.ParseRefresh(refreshToken)
+	presented, err := s.Keys().ParseRefresh(refreshToken)
 	if err != nil {
 		return &Error{Code: RefreshInvalid}
 	}

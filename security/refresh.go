@@ -14,7 +14,7 @@ import (
 // and ends the session. The error is *Error: refresh_token_invalid or session_ended; or it wraps
 // models.ErrUnavailable.
 func (s *Service) Refresh(ctx context.Context, text string) (Login, error) {
-	presented, err := s.Keys.ParseRefresh(text)
+	presented, err := s.Keys().ParseRefresh(text)
 	if err != nil {
 		return Login{}, &Error{Code: RefreshInvalid}
 	}
@@ -39,7 +39,7 @@ func (s *Service) Refresh(ctx context.Context, text string) (Login, error) {
 // are this. It returns models.ErrNotFound for all others.
 func (s *Service) rotate(ctx context.Context, presented token.Refresh, text string) (Login, error) {
 	now := s.Now()
-	next := s.Keys.NewRefresh(presented.SessionID, presented.Count+1).String()
+	next := s.Keys().NewRefresh(presented.SessionID, presented.Count+1).String()
 	idleEnds := now.Add(s.Settings.SessionIdle)
 	rotated, err := s.Store.RotateSession(ctx, models.Rotation{
 		SessionID: presented.SessionID, FromCount: presented.Count, FromHash: token.HashRefresh(text),
@@ -116,7 +116,7 @@ func (s *Service) repeat(ctx context.Context, h holder) (Login, error) {
 	if err := s.enforce(ctx, h); err != nil {
 		return Login{}, err
 	}
-	same, ok := s.Keys.FindRefresh(h.session.ID, h.session.RefreshCount, h.session.RefreshHash)
+	same, ok := s.Keys().FindRefresh(h.session.ID, h.session.RefreshCount, h.session.RefreshHash)
 	if !ok { // the key that signed the successor was removed
 		return Login{}, s.endReused(ctx, h)
 	}

@@ -91,9 +91,9 @@ func TestRefreshRejects(t *testing.T) {
 		"rubbish":           "x.y",
 		"empty":             "",
 		"other key":         other.NewRefresh(login.Session.ID, 0).String(),
-		"no such session":   b.Keys.NewRefresh("nobody's", 0).String(),
-		"from the future":   b.Keys.NewRefresh(login.Session.ID, 5).String(),
-		"the next one, now": b.Keys.NewRefresh(login.Session.ID, 1).String(),
+		"no such session":   b.Keys().NewRefresh("nobody's", 0).String(),
+		"from the future":   b.Keys().NewRefresh(login.Session.ID, 5).String(),
+		"the next one, now": b.Keys().NewRefresh(login.Session.ID, 1).String(),
 	} {
 		_, err := b.Refresh(t.Context(), text)
 		if !HasCode(err, RefreshInvalid) {
@@ -199,12 +199,12 @@ func TestRetryAfterARemovedKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	old := b.Keys
-	b.Keys = both
+	old := *b.Keys()
+	b.useKeys(both)
 	if _, err := b.Refresh(t.Context(), first.RefreshToken); err != nil { // signed with the new key
 		t.Fatal(err)
 	}
-	b.Keys = old
+	b.useKeys(old)
 	_, err = b.Refresh(t.Context(), first.RefreshToken)
 	wantCode(t, err, SessionEnded)
 	b.wantEnded(first, models.EndedByReuse)

@@ -3,6 +3,7 @@ package security
 import (
 	"crypto/rand"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"sherpa/models"
@@ -42,6 +43,7 @@ type Parts struct {
 // NewService, and call Run to keep its cache fresh. Without Run it asks the database for every request.
 type Service struct {
 	Parts
+	keys  atomic.Pointer[token.KeyRing] // Parts.Keys is the first one
 	cache *cache
 	feed  *feed
 }
@@ -53,7 +55,9 @@ func NewService(parts Parts) (*Service, error) {
 		return nil, err
 	}
 	parts.Policy.Words = append(parts.Policy.Words, "sherpa", DemoPassword)
-	return &Service{Parts: parts, cache: cache, feed: newFeed(parts.Store, cache, parts.Now)}, nil
+	s := &Service{Parts: parts, cache: cache, feed: newFeed(parts.Store, cache, parts.Now)}
+	s.keys.Store(&parts.Keys)
+	return s, nil
 }
 
 // CacheStats returns how well the cache works.

@@ -176,7 +176,11 @@ func TestServiceWithoutKeysStartsNoSession(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.addUser("ada")
-	b.Keys = token.KeyRing{}
+	b.Parts.Keys = token.KeyRing{}
+	var err error
+	if b.Service, err = NewService(b.Parts); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := b.LogIn(t.Context(), Credentials{"ada", goodPassword}, b.client()); err == nil {
 		t.Error("a login without a key")
 	}
