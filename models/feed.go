@@ -29,20 +29,40 @@ func EndedReasons() []EndedReason {
 	}
 }
 
-// endIn ends the live sessions that meet the condition, whose parameters begin with $3, and writes them to
-// the feed in the same transaction. The feed gets the sessions that the statement ended, because a session
-// may begin meanwhile.
+// endIn ends the live sessions of the user that meet one more condition, whose parameters begin with $4. It
+// writes the feed and the event in the same transaction. Both get the sessions that the statement ended,
+// because a session may begin meanwhile.
 func (s *Store) endIn(
-	ctx context.Context, tx *sql.Tx, reason EndedReason, at time.Time, which string, args ...any,
+	ctx context.Context, tx *sql.Tx, userID int64, reason EndedReason, at time.Time, which string, args ...any,
 ) ([]string, error) {
 	query := `UPDATE sessions SET ended_at = $1, ended_reason = $2
-		WHERE ` + which + ` AND ended_at IS NULL RETURNING id`
-	args = append([]any{millis(at), string(reason)}, args...)
+		WHERE user_id = $3 AND ` + which + ` AND ended_at IS NULL RETURNING id`
+	args = append([]any{millis(at), string(reason), userID}, args...)
 	ended, err := list(ctx, s.connection, tx, "end sessions", scanValue[string], query, args...)
-	if err != nil {
+	if err != nil || len(ended) == 0 {
 		return nil, err
 	}
-	return ended, s.revoke(ctx, tx, ended)
+	if err := s.revoke(ctx, tx, ended); err != nil {
+		return nil, err
+	}
+	return ended, s.record(ctx, tx, at, endEvent(userID, reason, ended))
+}
+
+// endEvent is one event however many sessions ended. It names the session if it was one.
+func endEvent(userID int64, reason EndedReason, ended []string) Event {
+	e := Event{SubjectID: userID, Times: int64(len(ended))}
+	if len(ended) == 1 {
+		e.SessionID = ended[0]
+	}
+	switch reason {
+	case EndedByLogout:
+		e.Kind = EventLogout
+	case EndedByReuse:
+		e.Kind = EventRefreshReuse
+	default:
+		e.Kind, e.Reason = EventSessionEnded, string(reason)
+	}
+	return e
 }
 
 // revoke writes ended sessions to the revocation feed. It stamps them with the clock of the database: the

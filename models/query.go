@@ -205,12 +205,19 @@ func (s *Store) changeOne(ctx context.Context, operation, query string, args ...
 // returns ErrNotFound when the query inserts none.
 func (s *Store) insertOne(ctx context.Context, table, query string, args ...any) (id int64, err error) {
 	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if id, err = s.nextID(ctx, tx, table); err != nil {
-			return err
-		}
-		return s.execOne(ctx, tx, "insert into "+table, query, append([]any{id}, args...)...)
+		id, err = s.insertIn(ctx, tx, table, query, args...)
+		return err
 	})
 	return id, err
+}
+
+// insertIn is insertOne in a transaction that changes more.
+func (s *Store) insertIn(ctx context.Context, tx *sql.Tx, table, query string, args ...any) (int64, error) {
+	id, err := s.nextID(ctx, tx, table)
+	if err != nil {
+		return 0, err
+	}
+	return id, s.execOne(ctx, tx, "insert into "+table, query, append([]any{id}, args...)...)
 }
 
 // nextID returns the next id of a counter. It counts in a table, because the id of a deleted row must not
