@@ -56,6 +56,8 @@ type Event struct {
 	SubjectName string
 	NameHash    string // stands for a name that nobody has
 	SessionID   string
+
+	Quiet bool // only counts: the log has a line about the bucket already
 }
 
 const eventColumns = `id, at, last_at, times, bucket, kind, reason, actor, actor_id, actor_name, ` +

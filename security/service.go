@@ -10,7 +10,7 @@ import (
 	"sherpa/security/token"
 )
 
-// Settings are what an operator may choose. All are required.
+// Settings are what an operator may choose. All but EventRetention are required.
 type Settings struct {
 	Issuer      string // claim iss
 	Audience    string // claim aud
@@ -18,6 +18,8 @@ type Settings struct {
 	SessionIdle time.Duration // a session ends when it is not refreshed for this long
 	SessionAge  time.Duration // a session ends at this age
 	CacheSize   int           // entries of each cache: verified tokens, live sessions
+
+	EventRetention time.Duration // how long events are kept; zero is for ever
 }
 
 // The tutorial's user, for following along on one's own machine.
@@ -42,8 +44,9 @@ type Parts struct {
 // NewService, and call Run to keep its cache fresh. Without Run it asks the database for every request.
 type Service struct {
 	Parts
-	cache *cache
-	feed  *feed
+	cache    *cache
+	feed     *feed
+	failures *failureRows
 }
 
 // NewService returns a service of these parts.
@@ -53,7 +56,11 @@ func NewService(parts Parts) (*Service, error) {
 		return nil, err
 	}
 	parts.Policy.Words = append(parts.Policy.Words, "sherpa", DemoPassword)
-	return &Service{Parts: parts, cache: cache, feed: newFeed(parts.Store, cache, parts.Now)}, nil
+	s := &Service{
+		Parts: parts, cache: cache, feed: newFeed(parts.Store, cache, parts.Now), failures: newFailureRows(),
+	}
+	parts.Store.Recorded = s.logEvent
+	return s, nil
 }
 
 // CacheStats returns how well the cache works.
