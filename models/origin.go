@@ -13,6 +13,9 @@ const (
 	ActorAnonymous Actor = "anonymous" // somebody who has not proven who they are
 )
 
+// Actors returns all of them.
+func Actors() []Actor { return []Actor{ActorUser, ActorOperator, ActorSystem, ActorAnonymous} }
+
 // Origin says who makes a change, and from where.
 type Origin struct {
 	Actor     Actor

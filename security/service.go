@@ -59,7 +59,9 @@ func NewService(parts Parts) (*Service, error) {
 	s := &Service{
 		Parts: parts, cache: cache, feed: newFeed(parts.Store, cache, parts.Now), failures: newFailureRows(),
 	}
-	parts.Store.Recorded = s.logEvent
+	if parts.Store.Recorded == nil {
+		parts.Store.Recorded = s.logEvent
+	}
 	return s, nil
 }
 
