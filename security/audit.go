@@ -3,6 +3,8 @@ package security
 import (
 	"context"
 	"log/slog"
+	"strings"
+	"unicode"
 
 	"sherpa/models"
 )
@@ -31,8 +33,18 @@ func asAnonymous(ctx context.Context) context.Context {
 func WithClient(ctx context.Context, client Client) context.Context {
 	return models.WithOrigin(ctx, models.Origin{
 		Actor: models.ActorAnonymous, Address: client.Address,
-		UserAgent: clip(client.UserAgent, maxUserAgent), RequestID: client.RequestID,
+		UserAgent: printable(clip(client.UserAgent, maxUserAgent)), RequestID: client.RequestID,
 	})
+}
+
+// printable replaces what could move the cursor of a terminal that shows a log.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
 }
 
 // logEvent writes the one line about an event. Its fields have the names of OpenTelemetry's semantic
