@@ -56,11 +56,11 @@ func TestEventsOfOnesOwn(t *testing.T) {
 		return more
 	}
 	want := []map[string]any{
-		event(map[string]any{"kind": "login", "actor": "user", "address": "127.0.0.1", "user_agent": "Netscape",
-			"session_id": claims(t, token)["sid"]}),
+		event(map[string]any{"kind": "login", "actor": "user", "session_id": claims(t, token)["sid"],
+			"address": "127.0.0.1", "user_agent": "Netscape"}),
 		event(map[string]any{"kind": "user_enabled", "actor": "operator"}),
-		event(map[string]any{"kind": "login_failed", "reason": "wrong_password", "actor": "anonymous", "count": 2.0,
-			"address": "127.0.0.1", "user_agent": "Go-http-client/1.1"}),
+		event(map[string]any{"kind": "login_failed", "reason": "wrong_password", "actor": "anonymous",
+			"count": 2.0, "address": "127.0.0.1", "user_agent": "Go-http-client/1.1"}),
 		event(map[string]any{"kind": "user_created", "actor": "system"}),
 	}
 	var ids []any
@@ -71,7 +71,8 @@ func TestEventsOfOnesOwn(t *testing.T) {
 	if diff := cmp.Diff(want, page.Items); diff != "" || page.Next != "" {
 		t.Error(diff, page.Next)
 	}
-	if log := s.waitForLog(`"request_id":"` + request); !strings.Contains(log, `"event.name":"login","user.id":2`) {
+	log := s.waitForLog(`"request_id":"` + request)
+	if !strings.Contains(log, `"event.name":"login","user.id":2`) {
 		t.Error(log)
 	}
 

@@ -21,8 +21,8 @@ const (
 	EventLogout               EventKind = "logout"
 	EventRefreshReuse         EventKind = "refresh_reuse"
 	EventSessionEnded         EventKind = "session_ended"
-	EventPasswordChanged      EventKind = "password_changed"       //nolint:gosec // G101: a name
-	EventPasswordChangeFailed EventKind = "password_change_failed" //nolint:gosec // G101: a name
+	EventPasswordChanged      EventKind = "password_changed"
+	EventPasswordChangeFailed EventKind = "password_change_failed"
 	EventThrottleTripped      EventKind = "throttle_tripped"
 	EventUserCreated          EventKind = "user_created"
 	EventUserDisabled         EventKind = "user_disabled"
@@ -142,7 +142,8 @@ func (s *Store) Events(ctx context.Context, f EventFilter) iter.Seq2[Event, erro
 		ORDER BY id DESC LIMIT $4) AS newest ORDER BY id`
 	limit := cmp.Or(f.Limit, math.MaxInt32)
 	since := max(millis(f.Since), 0) // the zero time is before 1970
-	return stream(ctx, s.connection, "list events", scanEvent, query, string(f.Kind), since, f.Username, limit)
+	return stream(ctx, s.connection, "list events", scanEvent, query,
+		string(f.Kind), since, f.Username, limit)
 }
 
 func scanEvent(row scanner) (e Event, err error) {

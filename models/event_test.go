@@ -38,8 +38,9 @@ func TestEventRoundTrip(t *testing.T) {
 		origin := Origin{ActorUser, 7, "zoe", "192.0.2.1", "agent", "request"}
 		ctx := WithOrigin(t.Context(), origin)
 		ada := addUser(t, s, "ada")
-		if err := s.Record(ctx, epoch, Event{Kind: EventLogin, Reason: "why", SubjectID: ada.ID, SessionID: "s"},
-			Event{Kind: EventServerStarted, Origin: Origin{Actor: ActorSystem}}); err != nil {
+		login := Event{Kind: EventLogin, Reason: "why", SubjectID: ada.ID, SessionID: "s"}
+		start := Event{Kind: EventServerStarted, Origin: Origin{Actor: ActorSystem}}
+		if err := s.Record(ctx, epoch, login, start); err != nil {
 			t.Fatal(err)
 		}
 		want := []Event{
@@ -47,7 +48,7 @@ func TestEventRoundTrip(t *testing.T) {
 				SubjectID: ada.ID, SubjectName: "ada"},
 			{At: epoch, LastAt: epoch, Times: 1, Kind: EventLogin, Reason: "why", Origin: origin,
 				SubjectID: ada.ID, SubjectName: "ada", SessionID: "s"},
-			{At: epoch, LastAt: epoch, Times: 1, Kind: EventServerStarted, Origin: Origin{Actor: ActorSystem}},
+			{At: epoch, LastAt: epoch, Times: 1, Kind: EventServerStarted, Origin: start.Origin},
 		}
 		ignoreID := cmpopts.IgnoreFields(Event{}, "ID")
 		if diff := cmp.Diff(want, events(t, s, EventFilter{}), ignoreID); diff != "" {
@@ -83,7 +84,10 @@ func TestEventAndChangeAreOne(t *testing.T) {
 			"login":        func() error { return s.CreateSession(ctx, ada, testSession("new", ada.ID)) },
 			"keys":         func() error { return s.RememberKeys(ctx, epoch, []string{"new"}) },
 			"all sessions": func() error { _, err := s.EndAllSessions(ctx, EndedByOperator, epoch); return err },
-			"sessions":     func() error { _, err := s.EndSessions(ctx, ada.ID, "", EndedByUser, epoch); return err },
+			"sessions": func() error {
+				_, err := s.EndSessions(ctx, ada.ID, "", EndedByUser, epoch)
+				return err
+			},
 			"session": func() error {
 				_, err := s.EndSession(ctx, ada.ID, "adas", EndedByLogout, epoch)
 				return err
@@ -126,7 +130,8 @@ func TestEventsOfEachChange(t *testing.T) {
 			{"logout", end(EndedByLogout, "a"), []Event{{Kind: EventLogout, SessionID: "a", Times: 1}}},
 			{"logout again", end(EndedByLogout, "a"), nil},
 			{"disable", func() error { _, err := s.DisableUser(ctx, ada.ID, epoch); return err }, []Event{
-				{Kind: EventSessionEnded, Reason: "user_disabled", Times: 2}, {Kind: EventUserDisabled, Times: 1}}},
+				{Kind: EventSessionEnded, Reason: "user_disabled", Times: 2},
+				{Kind: EventUserDisabled, Times: 1}}},
 			{"delete", func() error { _, err := s.DeleteUser(ctx, ada.ID, epoch); return err }, []Event{
 				{Kind: EventUserDeleted, Times: 1}}},
 		}
@@ -182,7 +187,8 @@ func TestEventFilter(t *testing.T) {
 		ada, bob := addUser(t, s, "ada"), addUser(t, s, "bob")
 		record := func(at time.Time, actor Origin, kind EventKind, subject User) {
 			t.Helper()
-			if err := s.Record(t.Context(), at, Event{Kind: kind, Origin: actor, SubjectID: subject.ID}); err != nil {
+			e := Event{Kind: kind, Origin: actor, SubjectID: subject.ID}
+			if err := s.Record(t.Context(), at, e); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -267,7 +273,8 @@ func TestPurgeKeepsEventsAsLongAsTheOperatorWants(t *testing.T) {
 			t.Errorf("%d of 25 events stayed for ever", n)
 		}
 		batches := purge(8 * day) // those of the first two days are older
-		if left := events(t, s, EventFilter{}); len(left) != 15 || !left[0].At.Equal(epoch.Add(2*day)) || batches != 3 {
+		left := events(t, s, EventFilter{})
+		if len(left) != 15 || !left[0].At.Equal(epoch.Add(2*day)) || batches != 3 {
 			t.Errorf("%d events are left after %d batches", len(left), batches)
 		}
 	})

@@ -34,7 +34,9 @@ func (s *Store) RememberKeys(ctx context.Context, at time.Time, fingerprints []s
 }
 
 // remembered reports also whether there was a value.
-func (s *Store) remembered(ctx context.Context, tx *sql.Tx, name string) (value string, known bool, err error) {
+func (s *Store) remembered(
+	ctx context.Context, tx *sql.Tx, name string,
+) (value string, known bool, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT value FROM state WHERE name = $1`, name).Scan(&value)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", false, nil
@@ -51,8 +53,13 @@ func (s *Store) remember(ctx context.Context, tx *sql.Tx, name, value string) er
 
 // compareKeys says what has changed.
 func compareKeys(before, after []string) string {
-	without := func(all, some []string) int {
-		return len(slices.DeleteFunc(slices.Clone(all), func(k string) bool { return slices.Contains(some, k) }))
+	without := func(all, some []string) (n int) {
+		for _, key := range all {
+			if !slices.Contains(some, key) {
+				n++
+			}
+		}
+		return n
 	}
 	text := fmt.Sprintf("%d added, %d removed", without(after, before), without(before, after))
 	if before[0] != after[0] {

@@ -35,7 +35,7 @@ func (b *bench) allEvents() (all []models.Event) {
 	return all
 }
 
-// describe says what an event has: kind, reason, count, subject, actor, address, and whether there is a session.
+// describe says what an event has: kind, reason, count, subject, actor, client, and whether there is a session.
 func describe(e models.Event) string {
 	text := fmt.Sprintf("%s(%s) x%d of %s%s by %s %s", e.Kind, e.Reason, e.Times, e.SubjectName,
 		map[bool]string{true: "?"}[e.NameHash != ""], e.Actor, e.ActorName)
@@ -81,7 +81,10 @@ func TestEveryActionLeavesItsEvents(t *testing.T) {
 		{"start", func() error { return b.RecordStart(t.Context(), "v1") },
 			[]string{"server_started(v1) x1 of  by system "}},
 		{"first keys", func() error { return b.RecordKeys(t.Context()) }, nil},
-		{"create", func() (err error) { ada, err = b.CreateUser(operator, "ada", goodPassword, nil); return err },
+		{"create", func() (err error) {
+			ada, err = b.CreateUser(operator, "ada", goodPassword, nil)
+			return err
+		},
 			[]string{"user_created() x1 of ada by operator root"}},
 		{"login", func() error { return logIn(goodPassword) },
 			[]string{"login() x1 of ada by user ada" + from + ", session"}},
@@ -94,7 +97,9 @@ func TestEveryActionLeavesItsEvents(t *testing.T) {
 		{"refresh", func() (err error) { login, err = b.Refresh(ctx, login.RefreshToken); return err }, nil},
 		{"logout", func() error { return b.LogOutByRefreshToken(ctx, login.RefreshToken, ScopeLocal) },
 			[]string{"logout() x1 of ada by user ada" + from + ", session"}},
-		{"logout again", func() error { return b.LogOutByRefreshToken(ctx, login.RefreshToken, ScopeLocal) }, nil},
+		{"logout again", func() error {
+			return b.LogOutByRefreshToken(ctx, login.RefreshToken, ScopeLocal)
+		}, nil},
 		{"two logins", func() error { return errors.Join(logIn(goodPassword), logIn(goodPassword)) }, []string{
 			"login() x1 of ada by user ada" + from + ", session",
 			"login() x1 of ada by user ada" + from + ", session"}},
@@ -109,9 +114,12 @@ func TestEveryActionLeavesItsEvents(t *testing.T) {
 		}, []string{"password_changed() x1 of ada by user ada" + from}},
 		{"another login", func() error { return logIn(nextPassword) },
 			[]string{"login() x1 of ada by user ada" + from + ", session"}},
-		{"end an own session", func() error { return b.EndOwnSession(ctx, *login.Principal(), login.Session.ID) },
-			[]string{"session_ended(ended_by_user) x1 of ada by user ada" + from + ", session"}},
-		{"password by the operator", func() error { return b.SetPassword(operator, ada.ID, goodPassword) }, []string{
+		{"end an own session", func() error {
+			return b.EndOwnSession(ctx, *login.Principal(), login.Session.ID)
+		}, []string{"session_ended(ended_by_user) x1 of ada by user ada" + from + ", session"}},
+		{"password by the operator", func() error {
+			return b.SetPassword(operator, ada.ID, goodPassword)
+		}, []string{
 			"session_ended(password_change) x1 of ada by operator root, session",
 			"password_changed() x1 of ada by operator root"}},
 		{"login for a thief", func() error { return logIn(goodPassword) },
@@ -145,7 +153,10 @@ func TestEveryActionLeavesItsEvents(t *testing.T) {
 			}
 			return nil
 		}, []string{"login_failed(wrong_password) x4 of ada by anonymous " + from}},
-		{"the last free one", func() error { b.clock.Add(time.Minute); return fails(InvalidCredentials, logIn("wrong")) },
+		{"the last free one", func() error {
+			b.clock.Add(time.Minute)
+			return fails(InvalidCredentials, logIn("wrong"))
+		},
 			[]string{"login_failed(wrong_password) x1 of ada by anonymous " + from,
 				"throttle_tripped(name) x1 of ada by anonymous " + from}},
 		{"throttled", func() error { return fails(Throttled, logIn(goodPassword)) },
@@ -154,7 +165,8 @@ func TestEveryActionLeavesItsEvents(t *testing.T) {
 			[]string{"user_deleted() x1 of ada by operator root"}},
 		{"keys", func() error { b.useKeys(nextKey); return b.RecordKeys(t.Context()) },
 			[]string{"keys_changed(1 added, 1 removed, another one signs) x1 of  by system "}},
-		{"stop", func() error { return b.RecordStop(t.Context()) }, []string{"server_stopped() x1 of  by system "}},
+		{"stop", func() error { return b.RecordStop(t.Context()) },
+			[]string{"server_stopped() x1 of  by system "}},
 	}
 	seen, kinds := 0, map[models.EventKind]bool{}
 	for _, step := range steps {
@@ -335,8 +347,9 @@ func TestFloodOfFailedLoginsIsBounded(t *testing.T) {
 		most          int64 // rows and lines
 	}{
 		{"one name from one address", func(int) (string, string) { return "ada", "192.0.2.1" }, 3, 400, 3},
-		{"many names from one address", func(i int) (string, string) { return fmt.Sprint("n", i), "192.0.2.1" }, 3,
-			400, 3 * (failureNames + 1)},
+		{"many names from one address", func(i int) (string, string) {
+			return fmt.Sprint("n", i), "192.0.2.1"
+		}, 3, 400, 3 * (failureNames + 1)},
 		{"many names from many addresses", func(i int) (string, string) {
 			return fmt.Sprint("n", i), fmt.Sprintf("10.0.%d.%d", i/256%256, i%256)
 		}, 3, 400, failureBurst + 3*6 + 3},
@@ -444,7 +457,8 @@ func TestFailureWithoutItsEventStillFails(t *testing.T) {
 	if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "was not recorded") {
 		t.Error(log.String())
 	}
-	if _, err := b.LogIn(t.Context(), Credentials{"ada", goodPassword}, b.client()); !errors.Is(err, models.ErrUnavailable) {
+	_, err = b.LogIn(t.Context(), Credentials{"ada", goodPassword}, b.client())
+	if !errors.Is(err, models.ErrUnavailable) {
 		t.Errorf("a login without its event: %v", err)
 	}
 }
