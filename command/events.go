@@ -105,7 +105,8 @@ func printEvents(out io.Writer, events iter.Seq2[models.Event, error], asJSON bo
 }
 
 func eventColumns(at, kind, count, user, actor, address, details string) string {
-	line := fmt.Sprintf("%-20s  %-22s  %5s  %-12s  %-18s  %-15s  %s", at, kind, count, user, actor, address, details)
+	line := fmt.Sprintf("%-20s  %-22s  %5s  %-12s  %-18s  %-15s  %s",
+		at, kind, count, user, actor, address, details)
 	return strings.TrimRight(line, " ")
 }
 

@@ -83,7 +83,10 @@ func TestEventAndChangeAreOne(t *testing.T) {
 			"delete":       func() error { _, err := s.DeleteUser(ctx, ada.ID, epoch); return err },
 			"login":        func() error { return s.CreateSession(ctx, ada, testSession("new", ada.ID)) },
 			"keys":         func() error { return s.RememberKeys(ctx, epoch, []string{"new"}) },
-			"all sessions": func() error { _, err := s.EndAllSessions(ctx, EndedByOperator, epoch); return err },
+			"all sessions": func() error {
+				_, err := s.EndAllSessions(ctx, EndedByOperator, epoch)
+				return err
+			},
 			"sessions": func() error {
 				_, err := s.EndSessions(ctx, ada.ID, "", EndedByUser, epoch)
 				return err

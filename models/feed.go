@@ -29,16 +29,16 @@ func EndedReasons() []EndedReason {
 	}
 }
 
-// endIn ends the live sessions of the user that meet one more condition, whose parameters begin with $4. It
+// endIn ends the live sessions of the user that meet one more condition, whose parameter is $4. It
 // writes the feed and the event in the same transaction. Both get the sessions that the statement ended,
 // because a session may begin meanwhile.
 func (s *Store) endIn(
-	ctx context.Context, tx *sql.Tx, userID int64, reason EndedReason, at time.Time, which string, args ...any,
+	ctx context.Context, tx *sql.Tx, userID int64, reason EndedReason, at time.Time, which, arg string,
 ) ([]string, error) {
 	query := `UPDATE sessions SET ended_at = $1, ended_reason = $2
 		WHERE user_id = $3 AND ` + which + ` AND ended_at IS NULL RETURNING id`
-	args = append([]any{millis(at), string(reason), userID}, args...)
-	ended, err := list(ctx, s.connection, tx, "end sessions", scanValue[string], query, args...)
+	ended, err := list(ctx, s.connection, tx, "end sessions", scanValue[string], query,
+		millis(at), string(reason), userID, arg)
 	if err != nil || len(ended) == 0 {
 		return nil, err
 	}

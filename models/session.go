@@ -147,7 +147,7 @@ func (s *Store) EndSessions(
 }
 
 func (s *Store) endSessions(
-	ctx context.Context, userID int64, reason EndedReason, at time.Time, which string, id string,
+	ctx context.Context, userID int64, reason EndedReason, at time.Time, which, id string,
 ) ([]string, error) {
 	var ended []string
 	err := s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {

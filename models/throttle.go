@@ -86,9 +86,10 @@ func (s *Store) countTry(
 			WHEN login_failures.tries >= $3 + 12 THEN $4
 			ELSE 1000 * (CAST(1 AS BIGINT) << CAST(login_failures.tries - $3 AS INTEGER)) END
 		WHERE login_failures.tries < $3 OR login_failures.next_at <= $2 RETURNING tries`
-	err = tx.QueryRowContext(ctx, query, key, millis(at), FreeTries, maxWait.Milliseconds()).Scan(&count.Tries)
-	err = s.wrap("count login", err)
-	count.Wait, err = s.waitUnless(ctx, tx, err, at, `SELECT next_at FROM login_failures WHERE key = $1`, key)
+	row := tx.QueryRowContext(ctx, query, key, millis(at), FreeTries, maxWait.Milliseconds())
+	err = s.wrap("count login", row.Scan(&count.Tries))
+	const next = `SELECT next_at FROM login_failures WHERE key = $1`
+	count.Wait, err = s.waitUnless(ctx, tx, err, at, next, key)
 	return count, err
 }
 

@@ -87,8 +87,8 @@ func eventLine(kind models.EventKind) (slog.Level, string) {
 		return slog.LevelWarn, "refresh token used twice: somebody may have a copy; the session has ended, " +
 			"and its user must log in again"
 	case models.EventThrottleTripped:
-		return slog.LevelWarn, "too many logins: the throttle slows them down; see `sherpa events`, and block " +
-			"the address if it goes on"
+		return slog.LevelWarn, "too many logins: the throttle slows them down; see `sherpa events`, " +
+			"and block the address if it goes on"
 	default:
 		return slog.LevelInfo, "event"
 	}

@@ -35,7 +35,7 @@ func (b *bench) allEvents() (all []models.Event) {
 	return all
 }
 
-// describe says what an event has: kind, reason, count, subject, actor, client, and whether there is a session.
+// describe says what an event has: kind, reason, count, subject, actor, client, session or not.
 func describe(e models.Event) string {
 	text := fmt.Sprintf("%s(%s) x%d of %s%s by %s %s", e.Kind, e.Reason, e.Times, e.SubjectName,
 		map[bool]string{true: "?"}[e.NameHash != ""], e.Actor, e.ActorName)
@@ -133,7 +133,9 @@ func TestEveryActionLeavesItsEvents(t *testing.T) {
 			_, err := b.Refresh(ctx, old)
 			return fails(SessionEnded, err)
 		}, []string{"refresh_reuse() x1 of ada by anonymous " + from + ", session"}},
-		{"logins to end", func() error { return errors.Join(logIn(goodPassword), logIn(goodPassword)) }, []string{
+		{"logins to end", func() error {
+			return errors.Join(logIn(goodPassword), logIn(goodPassword))
+		}, []string{
 			"login() x1 of ada by user ada" + from + ", session",
 			"login() x1 of ada by user ada" + from + ", session"}},
 		{"end all", func() error { _, err := b.EndAllSessions(operator); return err },
@@ -275,7 +277,8 @@ func TestFailedLoginsCostTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	costs := map[string]map[string]int{}
-	for i, given := range []Credentials{{"ada", "wrong"}, {"nobody", goodPassword}, {"disabled", goodPassword}} {
+	attempts := []Credentials{{"ada", "wrong"}, {"nobody", goodPassword}, {"disabled", goodPassword}}
+	for i, given := range attempts {
 		writes.reset()
 		_, err := b.LogIn(t.Context(), given, Client{Address: fmt.Sprint("192.0.2.", i)})
 		wantCode(t, err, InvalidCredentials)
