@@ -28,7 +28,7 @@ type eventsCommand struct {
 func (c eventsCommand) Run(ctx context.Context, config *Config, std Streams) error {
 	filter, err := c.filter(time.Now())
 	if err != nil {
-		return err
+		return &StatusError{StatusUsage, err}
 	}
 	return withService(ctx, config, func(service *security.Service) error {
 		events := service.Events(ctx, filter)
@@ -113,21 +113,21 @@ func eventColumns(at, kind, count, user, actor, address, details string) string 
 func eventLine(e models.Event) string {
 	actor := string(e.Actor)
 	if e.ActorName != "" {
-		actor += " " + printable(e.ActorName)
+		actor += " " + cell(e.ActorName)
 	}
-	user := printable(e.SubjectName)
+	user := cell(e.SubjectName)
 	if e.NameHash != "" {
 		user = "?" + e.NameHash[:min(8, len(e.NameHash))]
 	}
 	return eventColumns(e.At.Format(time.RFC3339), string(e.Kind), fmt.Sprint(e.Times), user, actor,
-		printable(e.Address), eventDetails(e))
+		cell(e.Address), eventDetails(e))
 }
 
 func eventDetails(e models.Event) string {
 	var details []string
 	add := func(name, value string) {
 		if value != "" {
-			details = append(details, name+printable(value))
+			details = append(details, name+cell(value))
 		}
 	}
 	add("", e.Reason)

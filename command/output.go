@@ -57,9 +57,9 @@ func printTable[Row any](
 	return table.Flush()
 }
 
-// printable returns the text as a terminal may show it: in quotes, with escapes, when it has a blank, a quote
-// or a character that could move the cursor or change the direction of writing.
-func printable(text string) string {
+// cell returns the text as one cell of a line on a terminal: in quotes, with escapes, when it has a blank, a
+// quote or a character that could move the cursor or change the direction of writing.
+func cell(text string) string {
 	plain := func(r rune) bool { return unicode.IsPrint(r) && r != ' ' && r != '"' }
 	if strings.ContainsFunc(text, func(r rune) bool { return !plain(r) }) {
 		return strconv.Quote(text)
