@@ -73,8 +73,8 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 			return at, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("--since: %q is neither a duration such as 24h nor a date such as 2026-11-26",
-		text)
+	return time.Time{}, fmt.Errorf(
+		"--since: %q is neither a duration such as 24h nor a date such as 2026-11-26", text)
 }
 
 // printEvents writes each line at once, so that it can follow. The columns are as wide as what they usually

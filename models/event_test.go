@@ -76,13 +76,13 @@ func TestEventAndChangeAreOne(t *testing.T) {
 		s.Recorded = func(_ context.Context, e Event) { t.Errorf("recorded %v", e) }
 		change(t, s, `ALTER TABLE events RENAME TO hidden`)
 		for name, call := range map[string]func() error{
-			"create user":  func() error { _, err := s.CreateUser(ctx, User{Username: "x"}); return err },
-			"password":     func() error { _, err := s.SetPassword(ctx, ada.ID, "h", "", epoch); return err },
-			"disable":      func() error { _, err := s.DisableUser(ctx, ada.ID, epoch); return err },
-			"enable":       func() error { return s.EnableUser(ctx, ada.ID, epoch) },
-			"delete":       func() error { _, err := s.DeleteUser(ctx, ada.ID, epoch); return err },
-			"login":        func() error { return s.CreateSession(ctx, ada, testSession("new", ada.ID)) },
-			"keys":         func() error { return s.RememberKeys(ctx, epoch, []string{"new"}) },
+			"create user": func() error { _, err := s.CreateUser(ctx, User{Username: "x"}); return err },
+			"password":    func() error { _, err := s.SetPassword(ctx, ada.ID, "h", "", epoch); return err },
+			"disable":     func() error { _, err := s.DisableUser(ctx, ada.ID, epoch); return err },
+			"enable":      func() error { return s.EnableUser(ctx, ada.ID, epoch) },
+			"delete":      func() error { _, err := s.DeleteUser(ctx, ada.ID, epoch); return err },
+			"login":       func() error { return s.CreateSession(ctx, ada, testSession("new", ada.ID)) },
+			"keys":        func() error { return s.RememberKeys(ctx, epoch, []string{"new"}) },
 			"all sessions": func() error {
 				_, err := s.EndAllSessions(ctx, EndedByOperator, epoch)
 				return err

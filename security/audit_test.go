@@ -100,7 +100,9 @@ func TestEveryActionLeavesItsEvents(t *testing.T) {
 		{"logout again", func() error {
 			return b.LogOutByRefreshToken(ctx, login.RefreshToken, ScopeLocal)
 		}, nil},
-		{"two logins", func() error { return errors.Join(logIn(goodPassword), logIn(goodPassword)) }, []string{
+		{"two logins", func() error {
+			return errors.Join(logIn(goodPassword), logIn(goodPassword))
+		}, []string{
 			"login() x1 of ada by user ada" + from + ", session",
 			"login() x1 of ada by user ada" + from + ", session"}},
 		{"logout of others", func() error {
@@ -469,6 +471,7 @@ func TestFailureWithoutItsEventStillFails(t *testing.T) {
 func TestFollowEvents(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
+	b.addUser("older") // which does not come, and not later either
 	b.addUser("ada")
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()

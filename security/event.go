@@ -1,6 +1,7 @@
 package security
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"time"
@@ -30,24 +31,35 @@ const (
 
 // FollowEvents yields events as Events does, and then those that come, until ctx ends. A row that counts more
 // events than before comes again.
-func (s *Service) FollowEvents(ctx context.Context, filter models.EventFilter) iter.Seq2[models.Event, error] {
+func (s *Service) FollowEvents(
+	ctx context.Context, filter models.EventFilter,
+) iter.Seq2[models.Event, error] {
 	return func(yield func(models.Event, error) bool) {
-		seen := map[string]models.Event{}
+		seen, first := map[string]models.Event{}, ""
 		for ctx.Err() == nil {
 			for e, err := range s.Events(ctx, filter) {
-				if err == nil && seen[e.ID].Times == e.Times {
+				if err == nil && (e.ID < first || seen[e.ID].Times == e.Times) {
 					continue
 				}
-				seen[e.ID] = e
 				if ctx.Err() != nil || !yield(e, err) || err != nil {
 					return
 				}
+				seen[e.ID], first = e, cmp.Or(first, e.ID)
 			}
-			filter.Since, filter.Limit = s.Now().Add(-followBack), 0
+			filter = s.filterNext(filter)
 			forget(seen, filter.Since)
 			wait(ctx, followInterval)
 		}
 	}
+}
+
+// filterNext looks back as far as something new may be, and not further than before.
+func (s *Service) filterNext(f models.EventFilter) models.EventFilter {
+	if since := s.Now().Add(-followBack); since.After(f.Since) {
+		f.Since = since
+	}
+	f.Limit = 0
+	return f
 }
 
 // forget drops events that the next look does not reach.
