@@ -25,6 +25,7 @@ const (
 	EventPasswordChangeFailed EventKind = "password_change_failed"
 	EventThrottleTripped      EventKind = "throttle_tripped"
 	EventUserCreated          EventKind = "user_created"
+	EventRolesChanged         EventKind = "roles_changed"
 	EventUserDisabled         EventKind = "user_disabled"
 	EventUserEnabled          EventKind = "user_enabled"
 	EventUserDeleted          EventKind = "user_deleted"
@@ -37,8 +38,9 @@ const (
 func EventKinds() []EventKind {
 	return []EventKind{
 		EventLogin, EventLoginFailed, EventLogout, EventRefreshReuse, EventSessionEnded, EventPasswordChanged,
-		EventPasswordChangeFailed, EventThrottleTripped, EventUserCreated, EventUserDisabled,
-		EventUserEnabled, EventUserDeleted, EventKeysChanged, EventServerStarted, EventServerStopped,
+		EventPasswordChangeFailed, EventThrottleTripped, EventUserCreated, EventRolesChanged,
+		EventUserDisabled, EventUserEnabled, EventUserDeleted, EventKeysChanged, EventServerStarted,
+		EventServerStopped,
 	}
 }
 

@@ -65,8 +65,9 @@ func endEvent(userID int64, reason EndedReason, ended []string) Event {
 	return e
 }
 
-// revoke writes ended sessions to the revocation feed. It stamps them with the clock of the database: the
-// clocks of replicas may differ by more than a poll looks back.
+// revoke writes sessions to the revocation feed: those that ended, and those whose user was changed. It
+// stamps them with the clock of the database: the clocks of replicas may differ by more than a poll looks
+// back.
 func (s *Store) revoke(ctx context.Context, tx *sql.Tx, sessionIDs []string) error {
 	//nolint:gosec // G202: the clock is a constant
 	query := `INSERT INTO revocations (revoked_at, session_id) VALUES (` + s.engine.clock + `, $1)

@@ -87,6 +87,30 @@ func (s *Store) SetPassword(
 	return ended, err
 }
 
+// SetRoles replaces the roles of the user. The user's sessions live on; it returns their ids, because
+// replicas must read them again. The error is ErrNotFound when there is no such user.
+func (s *Store) SetRoles(
+	ctx context.Context, userID int64, roles []string, at time.Time,
+) (live []string, err error) {
+	const query = `UPDATE users SET roles = $1 WHERE id = $2`
+	text := strings.Join(roles, " ")
+	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.execOne(ctx, tx, "set roles", query, text, userID); err != nil {
+			return err
+		}
+		live, err = list(ctx, s.connection, tx, "list sessions", scanValue[string],
+			`SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL`, userID)
+		if err != nil {
+			return err
+		}
+		if err := s.revoke(ctx, tx, live); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, at, Event{Kind: EventRolesChanged, Reason: text, SubjectID: userID})
+	})
+	return live, err
+}
+
 // RehashPassword replaces the hash with a stronger one of the same password. It changes nothing when the hash
 // is no longer old: a password that was set meanwhile stays.
 func (s *Store) RehashPassword(ctx context.Context, userID int64, old, hash string) error {

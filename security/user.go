@@ -91,6 +91,17 @@ func (s *Service) setPassword(ctx context.Context, user models.User, next, excep
 	return nil
 }
 
+// SetRoles replaces the roles of a user. They count from the next request on, in sessions that live as well.
+// The error is models.ErrNotFound, or says which role is wrong.
+func (s *Service) SetRoles(ctx context.Context, userID int64, roles []string) error {
+	if err := checkRoles(roles); err != nil {
+		return err
+	}
+	live, err := s.Store.SetRoles(ctx, userID, roles, s.Now())
+	s.cache.evict(live...)
+	return err
+}
+
 // DisableUser stops a user from logging in, and ends the sessions of the user. The error is
 // models.ErrNotFound.
 func (s *Service) DisableUser(ctx context.Context, userID int64) error {
