@@ -75,6 +75,9 @@ func (s *Service) failureEvent(
 	if e.NameHash = row.key.nameHash; e.NameHash != "" && possible {
 		e.SubjectName = name // the store keeps it if somebody has it, and the hash if not
 	}
+	if row.key.nameHash == "" {
+		e.ActorID, e.ActorName = 0, "" // there may be many
+	}
 	if row.key.address == "" {
 		e.Address, e.UserAgent, e.RequestID = "", "", "" // there are many
 	}
