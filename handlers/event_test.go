@@ -72,7 +72,7 @@ func TestEventsOfOnesOwn(t *testing.T) {
 		t.Error(diff, page.Next)
 	}
 	log := s.waitForLog(`"request_id":"` + request)
-	if !strings.Contains(log, `"event.name":"login","user.id":2`) {
+	if !strings.Contains(log, `"event.name":"login","user.id":"2"`) {
 		t.Error(log)
 	}
 

@@ -3,6 +3,7 @@ package security
 import (
 	"context"
 	"log/slog"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -59,19 +60,21 @@ func (s *Service) logEvent(ctx context.Context, e models.Event) {
 			attrs = append(attrs, slog.String(key, value))
 		}
 	}
-	number := func(key string, value, none int64) {
-		if value != none {
-			attrs = append(attrs, slog.Int64(key, value))
+	id := func(key string, value int64) { // a string, by the conventions
+		if value != 0 {
+			add(key, strconv.FormatInt(value, 10))
 		}
 	}
 	add("reason", e.Reason)
-	number("count", e.Times, 1)
-	number("user.id", e.SubjectID, 0)
+	if e.Times > 1 {
+		attrs = append(attrs, slog.Int64("count", e.Times))
+	}
+	id("user.id", e.SubjectID)
 	add("user.name", e.SubjectName)
 	add("name_hash", e.NameHash)
 	add("session.id", e.SessionID)
 	add("actor", string(e.Actor))
-	number("actor.id", e.ActorID, 0)
+	id("actor.id", e.ActorID)
 	add("actor.name", e.ActorName)
 	add("client.address", e.Address)
 	add("user_agent.original", e.UserAgent)
