@@ -8,10 +8,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/user"
 
 	"github.com/alecthomas/kong"
 
 	"sherpa/models"
+	"sherpa/security"
 )
 
 // commandLine is the grammar: the settings, which every command takes, and the commands.
@@ -22,6 +24,7 @@ type commandLine struct {
 	User        userCommands       `cmd:"" help:"Manage users."`
 	Session     sessionCommands    `cmd:"" help:"List and end sessions."`
 	Token       tokenCommands      `cmd:"" help:"Inspect access tokens."`
+	Events      eventsCommand      `cmd:"" help:"Show who did what: logins, failed ones too, and changes."`
 	DB          dbCommands         `cmd:"" name:"db" help:"Inspect, back up and move the database."`
 	Key         keyCommands        `cmd:"" help:"Manage signing keys."`
 	Check       checkCommand       `cmd:"" help:"Check a running service from outside, also behind a proxy."`
@@ -57,6 +60,8 @@ func Run(ctx context.Context, args, environ []string, build Build, std Streams) 
 	errs = append(errs, env.unknownSettings(variables(parser.Model))...)
 	if parsed.Command() == "serve" { // other commands must work before there is a good key
 		errs = append(errs, line.checkKeys(), line.checkTLSFiles())
+	} else {
+		ctx = security.AsOperator(ctx, accountName())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return &StatusError{StatusUsage, fmt.Errorf("settings: %w", err)}
@@ -95,6 +100,15 @@ func Status(err error) int {
 		return own.Status
 	}
 	return StatusFailed
+}
+
+// accountName returns the account of the machine that runs the command, or "" when it has no name.
+func accountName() string {
+	account, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	return account.Username
 }
 
 func newParser(

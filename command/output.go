@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"strconv"
+	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -52,4 +55,14 @@ func printTable[Row any](
 		fmt.Fprintln(table, line(row)) //nolint:errcheck // as above
 	}
 	return table.Flush()
+}
+
+// cell returns the text as one cell of a line on a terminal: in quotes, with escapes, when it has a blank, a
+// quote or a character that could move the cursor or change the direction of writing.
+func cell(text string) string {
+	plain := func(r rune) bool { return unicode.IsPrint(r) && r != ' ' && r != '"' }
+	if strings.ContainsFunc(text, func(r rune) bool { return !plain(r) }) {
+		return strconv.Quote(text)
+	}
+	return text
 }

@@ -167,8 +167,21 @@ func (c *Config) watchedKeys(logger *slog.Logger, service *security.Service) *re
 			if err != nil {
 				return err
 			}
-			return service.UseKeys(ring)
+			if err := service.UseKeys(ring); err != nil {
+				return err
+			}
+			recordKeys(logger, service)
+			return nil
 		},
+	}
+}
+
+// recordKeys leaves an event of a change of keys. The new keys are in use already: when the database does not
+// answer, the next start leaves it.
+func recordKeys(logger *slog.Logger, service *security.Service) {
+	if err := service.RecordKeys(context.Background()); err != nil {
+		logger.Error("the change of signing keys is not among the events yet: the next start records it",
+			"error", err)
 	}
 }
 

@@ -70,12 +70,34 @@ func serveService(
 	config.warnOfPlainHTTP(ctx, logger)
 	url := config.scheme() + "://" + reachable(listener.Addr().String())
 	logger.InfoContext(ctx, "sherpa is listening", "url", url, "database", store.Name())
+	recordStart(ctx, service, config.build.Version)
+	defer recordStop(ctx, service)
 	defer inBackground(ctx, tune(config))()
 	defer inBackground(ctx, service.Run)()
 	defer inBackground(ctx, files.watcher(std.Out))()
 	most := maxConnections(config.MaxConnections, descriptorLimit())
 	server := handlers.NewServer(handler, logger, most)
 	return serve(ctx, server, func() error { return files.serve(server, listener) }, config, logger)
+}
+
+// recordStart records that the server starts, and whether its keys have changed. A full disk must not keep it
+// from starting, because sessions that are known go on; so an event that cannot be written is only logged.
+func recordStart(ctx context.Context, service *security.Service, version string) {
+	if err := errors.Join(service.RecordStart(ctx, version), service.RecordKeys(ctx)); err != nil {
+		service.Logger.ErrorContext(ctx, "the start was not recorded as an event; see to the database",
+			"error", err)
+	}
+}
+
+// recordWait bounds how long a stop waits for a database that is down.
+const recordWait = 2 * time.Second
+
+func recordStop(ctx context.Context, service *security.Service) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWait)
+	defer cancel()
+	if err := service.RecordStop(ctx); err != nil {
+		service.Logger.WarnContext(ctx, "the stop was not recorded as an event", "error", err)
+	}
 }
 
 // inBackground starts work that goes on until stop is called. It outlives ctx, because the requests that

@@ -55,5 +55,6 @@ func (c *Config) security() security.Settings {
 	return security.Settings{
 		Issuer: c.Issuer, Audience: c.Audience, AccessTTL: c.AccessTTL,
 		SessionIdle: c.SessionIdle, SessionAge: c.SessionAge, CacheSize: c.CacheSize,
+		EventRetention: c.EventRetention,
 	}
 }

@@ -29,6 +29,7 @@ type Config struct {
 	MaxConnections    int           `group:"Settings" default:"0" placeholder:"N"`
 	Issuer            string        `group:"Settings" default:"sherpa"`
 	Audience          string        `group:"Settings" default:"sherpa"`
+	EventRetention    time.Duration `group:"Settings" default:"2160h" placeholder:"DURATION"`
 	PasswordMinLength int           `group:"Settings" default:"15" placeholder:"N"`
 	TrustedProxies    prefixes      `group:"Settings" placeholder:"CIDR,…"`
 	TLSCert           string        `group:"Settings" placeholder:"PATH"`
@@ -77,6 +78,7 @@ func settingHelp() map[string]string {
 			"open files allows, up to 10000.",
 		"issuer":              "The claim iss of access tokens.",
 		"audience":            "The claim aud of access tokens.",
+		"event-retention":     "How long events are kept, which say who did what; from 24h. 0s: for ever.",
 		"password-min-length": "Minimum length of a new password in characters, from 8 to 64.",
 		"trusted-proxies":     "Networks of proxies whose X-Forwarded-For is trusted. Default: none.",
 		"tls-cert": "File with the certificate in PEM form: the server's own first, then those between it " +
@@ -132,6 +134,8 @@ func (c *Config) validate(known []error) []error {
 	check(c.MaxConnections >= 0, "max-connections", "%d is negative", c.MaxConnections)
 	check(c.Issuer != "", "issuer", "it is empty")
 	check(c.Audience != "", "audience", "it is empty")
+	check(c.EventRetention == 0 || c.EventRetention >= 24*time.Hour,
+		"event-retention", "%v is neither 0s nor 24h or more", c.EventRetention)
 	check(c.PasswordMinLength >= password.MinLengthFloor && c.PasswordMinLength <= 64,
 		"password-min-length", "%d is not between %d and 64", c.PasswordMinLength, password.MinLengthFloor)
 	errs = append(errs, c.checkTLS()...)

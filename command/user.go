@@ -17,6 +17,7 @@ type userCommands struct {
 	Add     userAddCommand     `cmd:"" help:"Create a user, with a password from a prompt or standard input."`
 	List    userListCommand    `cmd:"" help:"List the users."`
 	Passwd  userPasswdCommand  `cmd:"" help:"Set a user's password, and end the user's sessions."`
+	Roles   userRolesCommand   `cmd:"" help:"Set a user's roles, within a second."`
 	Disable userDisableCommand `cmd:"" help:"Stop a user from logging in, and end the user's sessions."`
 	Enable  userEnableCommand  `cmd:"" help:"Let a disabled user log in again."`
 	Delete  userDeleteCommand  `cmd:"" help:"Delete a user and the user's sessions."`
@@ -81,6 +82,20 @@ func (c userPasswdCommand) Run(ctx context.Context, config *Config, std Streams)
 		return service.SetPassword(ctx, userID, password)
 	}
 	return c.change(ctx, config, std, c.Username, setPassword)
+}
+
+type userRolesCommand struct {
+	userOutput
+	Username string   `arg:"" help:"User whose roles to set."`
+	Role     []string `help:"Role of the user from now on; may be repeated. Without it, none." placeholder:"ROLE"`
+}
+
+// Run replaces the roles and prints the user.
+func (c userRolesCommand) Run(ctx context.Context, config *Config, std Streams) error {
+	setRoles := func(service *security.Service, ctx context.Context, userID int64) error {
+		return service.SetRoles(ctx, userID, c.Role)
+	}
+	return c.change(ctx, config, std, c.Username, setRoles)
 }
 
 type userDisableCommand struct {

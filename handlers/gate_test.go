@@ -419,7 +419,7 @@ func TestTokensEndWithTheirUserOrSession(t *testing.T) {
 			if _, err := s.store.DisableUser(t.Context(), s.user.ID, s.clock.Now()); err != nil {
 				return err
 			}
-			return s.store.EnableUser(t.Context(), s.user.ID)
+			return s.store.EnableUser(t.Context(), s.user.ID, s.clock.Now())
 		}, "user_disabled"},
 	}
 	for _, tt := range tests {

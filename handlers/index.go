@@ -38,6 +38,7 @@ func indexLinks() []indexLink {
 		{"GET", "/auth/me", "Who you are."},
 		{"POST", "/auth/refresh", "The next two tokens for your refresh token."},
 		{"GET", "/auth/sessions", "Your sessions."},
+		{"GET", "/auth/events", "What happened to your account: logins, failed ones too, and changes."},
 		{"POST", "/auth/logout", "Ends your session at once."},
 		{"GET", "/problems/<code>", "What an error means. The `type` of each error is such a path."},
 		{"GET", pathOpenAPI + ".json", "The OpenAPI document: every request and every answer. Also in YAML."},

@@ -60,5 +60,5 @@ func (l Logout) byRefreshToken(c *gin.Context, scope security.Scope) error {
 	if err != nil {
 		return err
 	}
-	return l.Service.LogOutByRefreshToken(c.Request.Context(), token, scope)
+	return l.Service.LogOutByRefreshToken(security.ContextOf(c), token, scope)
 }

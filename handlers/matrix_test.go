@@ -44,6 +44,9 @@ func TestCredentialsByRoute(t *testing.T) {
 		"OPTIONS /auth/sessions":     all(204),
 		"DELETE /auth/sessions/:id":  {401, 401, 401, 401, 204, 404}, // of the user
 		"OPTIONS /auth/sessions/:id": all(204),
+		"GET /auth/events":           protected,
+		"HEAD /auth/events":          protected,
+		"OPTIONS /auth/events":       all(204),
 		"GET /":                      all(200),
 		"HEAD /":                     all(200),
 		"OPTIONS /":                  all(204),

@@ -53,7 +53,10 @@ func (o OpenAPI) Get(c *gin.Context) error {
 func (a *api) describe() (openapi.Document, error) {
 	source := openapi.Source{
 		Version: a.version, Problems: describeProblems(), Common: commonRefusals(),
-		Enums: map[string][]string{"EndedReason": endedReasons()},
+		Enums: map[string][]string{
+			"EndedReason": texts(models.EndedReasons()), "EventKind": texts(models.EventKinds()),
+			"Actor": texts(models.Actors()),
+		},
 	}
 	if source.Version == "" {
 		source.Version = "devel"
@@ -119,16 +122,11 @@ func commonRefusals() openapi.Common {
 	}
 }
 
-func names(codes ...security.Code) (all []string) {
-	for _, code := range codes {
-		all = append(all, string(code))
-	}
-	return all
-}
+func names(codes ...security.Code) []string { return texts(codes) }
 
-func endedReasons() (all []string) {
-	for _, reason := range models.EndedReasons() {
-		all = append(all, string(reason))
+func texts[T ~string](values []T) (all []string) {
+	for _, value := range values {
+		all = append(all, string(value))
 	}
 	return all
 }

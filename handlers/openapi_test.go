@@ -229,6 +229,9 @@ const (
 func fill(path string, o operation) string {
 	query := url.Values{}
 	for _, p := range o.Parameters {
+		if p.Example == nil && p.In == "query" { // it may be left out
+			continue
+		}
 		text := fmt.Sprint(p.Example)
 		if p.In == "query" {
 			query.Set(p.Name, text)
@@ -340,7 +343,7 @@ func stable(name string, value any) any {
 	case string:
 		switch name {
 		case "access_token", "refresh_token", "id", "session_id", "address", "user_agent", "created_at",
-			"last_used_at", "idle_ends_at", "ends_at", "request_id":
+			"last_used_at", "at", "last_at", "idle_ends_at", "ends_at", "request_id":
 			return fmt.Sprintf("%T", v)
 		}
 	}

@@ -94,6 +94,7 @@ func (r *renderer) log(c *gin.Context, status int, code security.Code, err error
 	case code == stopping: // it was told to
 	case status >= http.StatusInternalServerError && !errors.Is(err, context.Canceled):
 		level = slog.LevelError
+	case code == security.InvalidCredentials || code == security.WrongPassword: // the event has its own line
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		level = slog.LevelInfo
 	}

@@ -42,6 +42,7 @@ func (a *api) routes(open, protected group) {
 	a.resource(protected, "/auth/password", Password{Service: a.service})
 	a.resource(protected, "/auth/sessions", Sessions{Service: a.service})
 	a.resource(protected, "/auth/sessions/:id", OneSession{Service: a.service})
+	a.resource(protected, "/auth/events", Events{Service: a.service})
 
 	a.resource(open, "/", a.index)
 	a.resource(open, pathHealth, Health{Version: a.version})
@@ -112,7 +113,7 @@ func (a *api) prepare(config Config) error {
 	a.engine.HandleMethodNotAllowed = true
 	a.engine.RemoteIPHeaders = []string{"X-Forwarded-For"}
 	a.engine.RedirectTrailingSlash = false // a redirect would send a token or a password twice
-	if err := a.engine.SetTrustedProxies(texts(config.TrustedProxies)); err != nil {
+	if err := a.engine.SetTrustedProxies(networks(config.TrustedProxies)); err != nil {
 		return fmt.Errorf("trusted proxies: %w", err)
 	}
 	a.engine.Use(observe(config.AccessLog), a.recover, secureHeaders())
@@ -121,7 +122,7 @@ func (a *api) prepare(config Config) error {
 	return nil
 }
 
-func texts(prefixes []netip.Prefix) []string {
+func networks(prefixes []netip.Prefix) []string {
 	all := make([]string, 0, len(prefixes))
 	for _, p := range prefixes {
 		all = append(all, p.String())

@@ -73,7 +73,7 @@ func (s OneSession) Delete(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Service.EndOwnSession(c.Request.Context(), principalOf(c), id); err != nil {
+	if err := s.Service.EndOwnSession(security.ContextOf(c), principalOf(c), id); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)

@@ -150,13 +150,13 @@ func TestTriesAreCountedOnce(t *testing.T) {
 		admitted := map[string]int{}
 		var mu sync.Mutex
 		try := func(s *Store, a LoginAttempt) {
-			wait, err := s.CountLogin(t.Context(), a)
+			count, err := s.CountLogin(t.Context(), a)
 			if err != nil {
 				t.Error(err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if wait == 0 {
+			if count.Wait == 0 {
 				admitted[a.NameKey]++
 			}
 		}
@@ -208,7 +208,7 @@ func TestChangesInEachOthersWay(t *testing.T) {
 					}
 				})
 				wg.Go(func() {
-					if _, err := stores[i%2].Purge(t.Context(), epoch, 10); err != nil {
+					if _, err := stores[i%2].Purge(t.Context(), epoch, 0, 10); err != nil {
 						t.Error(err)
 					}
 				})

@@ -104,7 +104,8 @@ func TestMissingRows(t *testing.T) {
 			"by id":    func() error { _, err := s.UserByID(ctx, 7); return err },
 			"password": func() error { _, err := s.SetPassword(ctx, 7, "h", "", epoch); return err },
 			"disable":  func() error { _, err := s.DisableUser(ctx, 7, epoch); return err },
-			"enable":   func() error { return s.EnableUser(ctx, 7) },
+			"roles":    func() error { _, err := s.SetRoles(ctx, 7, nil, epoch); return err },
+			"enable":   func() error { return s.EnableUser(ctx, 7, epoch) },
 			"delete":   func() error { _, err := s.DeleteUser(ctx, 7, epoch); return err },
 			"session":  func() error { _, _, err := s.SessionWithUser(ctx, "x"); return err },
 			"session of none": func() error {
@@ -362,7 +363,7 @@ func TestClosedStoreIsUnavailable(t *testing.T) {
 		ctx := t.Context()
 		for name, call := range map[string]func() error{
 			"read":     func() error { _, err := s.UserByName(ctx, "ada"); return err },
-			"write":    func() error { return s.EnableUser(ctx, 1) },
+			"write":    func() error { return s.EnableUser(ctx, 1, epoch) },
 			"transact": func() error { _, err := s.DisableUser(ctx, 1, epoch); return err },
 			"create":   func() error { _, err := s.CreateUser(ctx, User{Username: "x"}); return err },
 			"session":  func() error { _, _, err := s.SessionWithUser(ctx, "x"); return err },
@@ -453,8 +454,8 @@ func TestPurge(t *testing.T) {
 				Interval:       time.Second,
 				Burst:          2,
 			}
-			if wait, err := s.CountLogin(ctx, attempt); wait != 0 || err != nil {
-				t.Fatal(wait, err)
+			if count, err := s.CountLogin(ctx, attempt); count.Wait != 0 || err != nil {
+				t.Fatal(count, err)
 			}
 			if _, err := s.EndSession(
 				ctx, ada.ID, map[bool]string{true: "old0", false: "ended lately"}[at.Equal(epoch)],
@@ -474,7 +475,7 @@ func TestPurge(t *testing.T) {
 		steps := 0
 		for more := true; more; steps++ {
 			var err error
-			if more, err = s.Purge(ctx, now, 10); err != nil {
+			if more, err = s.Purge(ctx, now, 0, 10); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -59,8 +59,11 @@ func fixture(t *testing.T, url string) {
 		Interval:       time.Second,
 		Burst:          9,
 	}
-	if wait, err := s.CountLogin(ctx, attempt); wait != 0 || err != nil {
-		t.Fatal(wait, err)
+	if count, err := s.CountLogin(ctx, attempt); count.Wait != 0 || err != nil {
+		t.Fatal(count, err)
+	}
+	if err := s.RememberKeys(ctx, epoch, []string{"key"}); err != nil {
+		t.Fatal(err)
 	}
 	attempt.NameKey = "other"
 	if err := s.ResetFailures(ctx, attempt); err != nil {

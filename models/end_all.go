@@ -59,5 +59,9 @@ func (s *Store) endBatch(
 	if err != nil || ended == 0 {
 		return 0, upTo, s.wrap("end all sessions", err)
 	}
-	return ended, upTo, s.revoke(ctx, tx, []string{EverySession})
+	if err := s.revoke(ctx, tx, []string{EverySession}); err != nil {
+		return 0, upTo, err
+	}
+	event := Event{Kind: EventSessionEnded, Reason: string(reason), Times: ended}
+	return ended, upTo, s.record(ctx, tx, at, event)
 }

@@ -29,24 +29,45 @@ func EndedReasons() []EndedReason {
 	}
 }
 
-// endIn ends the live sessions that meet the condition, whose parameters begin with $3, and writes them to
-// the feed in the same transaction. The feed gets the sessions that the statement ended, because a session
-// may begin meanwhile.
+// endIn ends the live sessions of the user that meet one more condition, whose parameter is $4. It
+// writes the feed and the event in the same transaction. Both get the sessions that the statement ended,
+// because a session may begin meanwhile.
 func (s *Store) endIn(
-	ctx context.Context, tx *sql.Tx, reason EndedReason, at time.Time, which string, args ...any,
+	ctx context.Context, tx *sql.Tx, userID int64, reason EndedReason, at time.Time, which, arg string,
 ) ([]string, error) {
 	query := `UPDATE sessions SET ended_at = $1, ended_reason = $2
-		WHERE ` + which + ` AND ended_at IS NULL RETURNING id`
-	args = append([]any{millis(at), string(reason)}, args...)
-	ended, err := list(ctx, s.connection, tx, "end sessions", scanValue[string], query, args...)
-	if err != nil {
+		WHERE user_id = $3 AND ` + which + ` AND ended_at IS NULL RETURNING id`
+	ended, err := list(ctx, s.connection, tx, "end sessions", scanValue[string], query,
+		millis(at), string(reason), userID, arg)
+	if err != nil || len(ended) == 0 {
 		return nil, err
 	}
-	return ended, s.revoke(ctx, tx, ended)
+	if err := s.revoke(ctx, tx, ended); err != nil {
+		return nil, err
+	}
+	return ended, s.record(ctx, tx, at, endEvent(userID, reason, ended))
 }
 
-// revoke writes ended sessions to the revocation feed. It stamps them with the clock of the database: the
-// clocks of replicas may differ by more than a poll looks back.
+// endEvent is one event however many sessions ended. It names the session if it was one.
+func endEvent(userID int64, reason EndedReason, ended []string) Event {
+	e := Event{SubjectID: userID, Times: int64(len(ended))}
+	if len(ended) == 1 {
+		e.SessionID = ended[0]
+	}
+	switch reason {
+	case EndedByLogout:
+		e.Kind = EventLogout
+	case EndedByReuse:
+		e.Kind = EventRefreshReuse
+	default:
+		e.Kind, e.Reason = EventSessionEnded, string(reason)
+	}
+	return e
+}
+
+// revoke writes sessions to the revocation feed: those that ended, and those whose user was changed. It
+// stamps them with the clock of the database: the clocks of replicas may differ by more than a poll looks
+// back.
 func (s *Store) revoke(ctx context.Context, tx *sql.Tx, sessionIDs []string) error {
 	//nolint:gosec // G202: the clock is a constant
 	query := `INSERT INTO revocations (revoked_at, session_id) VALUES (` + s.engine.clock + `, $1)

@@ -47,14 +47,14 @@ func TestForkTakesOurNextMigration(t *testing.T) {
 		treks := migration("CREATE TABLE treks (id BIGINT NOT NULL PRIMARY KEY);")
 		next := migration("CREATE TABLE next_of_ours (id BIGINT NOT NULL PRIMARY KEY);")
 		fork := withMigrations(t, fstest.MapFS{forkMigration: treks})
-		both := withMigrations(t, fstest.MapFS{forkMigration: treks, "00002_next.sql": next})
+		both := withMigrations(t, fstest.MapFS{forkMigration: treks, "00999_next.sql": next})
 
 		openWith(t, url, fork)
 		change(t, openWith(t, url, fork), `INSERT INTO treks VALUES (7)`)
 		s := openWith(t, url, both)
 		change(t, s, `INSERT INTO next_of_ours SELECT id FROM treks`)
 		got, err := appliedMigrations(t.Context(), s.read, s.engine.versionTable)
-		if diff := cmp.Diff([]int64{1, 2, 20261124120000}, got); diff != "" || err != nil {
+		if diff := cmp.Diff([]int64{1, 2, 999, 20261124120000}, got); diff != "" || err != nil {
 			t.Error(diff, err)
 		}
 		if user, err := s.UserByName(t.Context(), "ada"); err != nil || user.ID != 1 {
@@ -73,7 +73,7 @@ func TestProgramWithoutTheForksMigrationIsRefused(t *testing.T) {
 		next := migration("CREATE TABLE next_of_ours (id BIGINT NOT NULL PRIMARY KEY);")
 		for name, others := range map[string]fs.FS{
 			"ours":                     embeddedMigrations(),
-			"ours of the next release": withMigrations(t, fstest.MapFS{"00002_next.sql": next}),
+			"ours of the next release": withMigrations(t, fstest.MapFS{"00999_next.sql": next}),
 		} {
 			_, err := open(t.Context(), url, true, others)
 			if err == nil || !strings.Contains(err.Error(), "[20261124120000]") {
@@ -89,7 +89,7 @@ func TestStatusNamesPendingMigrations(t *testing.T) {
 		treks := migration("CREATE TABLE treks (id BIGINT NOT NULL PRIMARY KEY);")
 		fork := fstest.MapFS{forkMigration: treks}
 		openWith(t, url, withMigrations(t, fork))
-		fork["00002_next.sql"] = migration("CREATE TABLE next_of_ours (id BIGINT NOT NULL PRIMARY KEY);")
+		fork["00999_next.sql"] = migration("CREATE TABLE next_of_ours (id BIGINT NOT NULL PRIMARY KEY);")
 		c, err := connect(t.Context(), url, false, withMigrations(t, fork))
 		if err != nil {
 			t.Fatal(err)
@@ -100,7 +100,7 @@ func TestStatusNamesPendingMigrations(t *testing.T) {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(
-			[]int64{2}, status.Pending,
+			[]int64{999}, status.Pending,
 		); diff != "" || status.Schema != status.Known ||
 			c.upToDate(t.Context()) {
 			t.Errorf("%+v %s", status, diff)

@@ -6,11 +6,16 @@ import (
 	"time"
 )
 
-// Purge deletes at most limit rows of each table whose retention is over at this time. It reports whether
-// there may be more.
-func (s *Store) Purge(ctx context.Context, at time.Time, limit int) (more bool, err error) {
+// Purge deletes at most limit rows of each table whose retention is over at this time. Events stay for
+// keepEvents, or for ever when that is zero. It reports whether there may be more.
+func (s *Store) Purge(
+	ctx context.Context, at time.Time, keepEvents time.Duration, limit int,
+) (more bool, err error) {
 	for _, t := range tables() {
-		if t.retention.key == "" {
+		if t.retention.chosen {
+			t.retention.keep = keepEvents
+		}
+		if t.retention.key == "" || t.retention.chosen && keepEvents == 0 {
 			continue
 		}
 		n, err := s.purge(ctx, t, at, limit)

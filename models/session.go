@@ -55,9 +55,15 @@ func (s *Store) CreateSession(ctx context.Context, user User, n Session) error {
 		SELECT CAST($1 AS TEXT), id, CAST($2 AS BIGINT), CAST($3 AS BIGINT), CAST($4 AS BIGINT),
 			CAST($5 AS BIGINT), CAST($6 AS TEXT), CAST($7 AS TEXT), CAST($8 AS BIGINT), CAST($9 AS TEXT)
 		FROM users WHERE id = $10 AND disabled_at IS NULL AND password_changed_at = $11`
-	return s.changeOne(ctx, "create session", query+s.engine.lockRows, n.ID, millis(n.CreatedAt),
-		millis(n.LastUsedAt), millis(n.IdleEndsAt), millis(n.EndsAt), n.Address, n.UserAgent,
-		n.RefreshCount, n.RefreshHash, user.ID, millis(user.PasswordChangedAt))
+	return s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		err := s.execOne(ctx, tx, "create session", query+s.engine.lockRows, n.ID, millis(n.CreatedAt),
+			millis(n.LastUsedAt), millis(n.IdleEndsAt), millis(n.EndsAt), n.Address, n.UserAgent,
+			n.RefreshCount, n.RefreshHash, user.ID, millis(user.PasswordChangedAt))
+		if err != nil {
+			return err
+		}
+		return s.record(ctx, tx, n.CreatedAt, Event{Kind: EventLogin, SubjectID: user.ID, SessionID: n.ID})
+	})
 }
 
 const sessionWithUserQuery = `SELECT ` + sessionColumns + `, u.username, u.roles, u.disabled_at
@@ -128,7 +134,7 @@ func scanSession(row scanner, more ...any) (s Session, err error) {
 func (s *Store) EndSession(
 	ctx context.Context, userID int64, id string, reason EndedReason, at time.Time,
 ) (bool, error) {
-	ended, err := s.endSessions(ctx, reason, at, `user_id = $3 AND id = $4`, userID, id)
+	ended, err := s.endSessions(ctx, userID, reason, at, `id = $4`, id)
 	return len(ended) == 1, err
 }
 
@@ -137,15 +143,15 @@ func (s *Store) EndSession(
 func (s *Store) EndSessions(
 	ctx context.Context, userID int64, except string, reason EndedReason, at time.Time,
 ) ([]string, error) {
-	return s.endSessions(ctx, reason, at, `user_id = $3 AND id <> $4`, userID, except)
+	return s.endSessions(ctx, userID, reason, at, `id <> $4`, except)
 }
 
 func (s *Store) endSessions(
-	ctx context.Context, reason EndedReason, at time.Time, which string, args ...any,
+	ctx context.Context, userID int64, reason EndedReason, at time.Time, which, id string,
 ) ([]string, error) {
 	var ended []string
 	err := s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-		ended, err = s.endIn(ctx, tx, reason, at, which, args...)
+		ended, err = s.endIn(ctx, tx, userID, reason, at, which, id)
 		return err
 	})
 	return ended, err

@@ -2,16 +2,51 @@ package models
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"sync/atomic"
 )
 
 // Store is the database that serves requests. It is safe for concurrent use. Create it with Open, and close
 // it when done.
 type Store struct {
 	*connection
-	reads     statements
-	writes    statements
-	rotations *batcher[Rotation, Rotated]
+
+	// Recorded is called with each event after the commit; nil for nobody. Set it before the store is used.
+	Recorded func(context.Context, Event)
+
+	reads       statements
+	writes      statements
+	rotations   *batcher[Rotation, Rotated]
+	eventNumber atomic.Uint64
+}
+
+// journal holds the events of one transaction until its commit.
+type journal struct{ events []Event }
+
+type journalKey struct{}
+
+// noteRecorded keeps an event for Recorded.
+func noteRecorded(ctx context.Context, e Event) {
+	if j, ok := ctx.Value(journalKey{}).(*journal); ok {
+		j.events = append(j.events, e)
+	}
+}
+
+// Transact is that of the connection. After the commit it hands the events of the transaction to Recorded.
+func (s *Store) Transact(ctx context.Context, fn func(context.Context, *sql.Tx) error) error {
+	var written journal
+	err := s.connection.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		written.events = nil // it may run again
+		return fn(context.WithValue(ctx, journalKey{}, &written), tx)
+	})
+	if err != nil || s.Recorded == nil {
+		return err
+	}
+	for _, e := range written.events {
+		s.Recorded(ctx, e)
+	}
+	return nil
 }
 
 // Close ends what is under way, and closes every connection.

@@ -18,6 +18,7 @@ type retention struct {
 	column string // the time from which the row stays for keep
 	keep   time.Duration
 	shared bool // the time is by the clock of the database, not of a replica
+	chosen bool // the operator says how long to keep it
 }
 
 const day = 24 * time.Hour
@@ -39,6 +40,8 @@ func tables() []table {
 		{"login_rates", "key, whole_at", retention{key: "key", column: "whole_at"}},
 		{"known_addresses", "key, logged_in_at",
 			retention{key: "key", column: "logged_in_at", keep: 90 * day}},
+		{"state", "name, value", forever},
+		{"events", eventColumns, retention{key: "id", column: "at", chosen: true}},
 	}
 }
 

@@ -25,22 +25,31 @@ type LoginAttempt struct {
 	Burst          int           // requests that an address may make at once
 }
 
+// LoginCount is what the throttle says to an attempt.
+type LoginCount struct {
+	Wait      time.Duration // zero when the attempt may go on
+	ByAddress bool          // the wait is for the address, whatever the name
+	Tries     int64         // since the last success, this one included; 0 when it was not counted
+}
+
 // CountLogin counts a login before its password is checked, so that simultaneous attempts cannot all slip
-// through. It returns how long to wait, zero when the attempt may go on. An address from which the user
-// logged in before has a count of its own: a stranger's failures do not count there.
-func (s *Store) CountLogin(ctx context.Context, a LoginAttempt) (wait time.Duration, err error) {
+// through. An address from which the user logged in before has a count of its own: a stranger's failures do
+// not count there.
+func (s *Store) CountLogin(ctx context.Context, a LoginAttempt) (count LoginCount, err error) {
 	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if wait, err = s.countAddress(ctx, tx, a); err != nil || wait > 0 {
+		wait, err := s.countAddress(ctx, tx, a)
+		count = LoginCount{Wait: wait, ByAddress: true}
+		if err != nil || wait > 0 {
 			return err
 		}
 		key, err := s.failureKey(ctx, tx, a)
 		if err != nil {
 			return err
 		}
-		wait, err = s.countTry(ctx, tx, key, a.At)
+		count, err = s.countTry(ctx, tx, key, a.At)
 		return err
 	})
-	return wait, err
+	return count, err
 }
 
 // countAddress is the generic cell rate algorithm in one statement: whole_at is when the allowance is
@@ -68,15 +77,20 @@ func (s *Store) failureKey(ctx context.Context, tx *sql.Tx, a LoginAttempt) (str
 }
 
 // countTry does not count an attempt that comes before the wait is over.
-func (s *Store) countTry(ctx context.Context, tx *sql.Tx, key string, at time.Time) (time.Duration, error) {
+func (s *Store) countTry(
+	ctx context.Context, tx *sql.Tx, key string, at time.Time,
+) (count LoginCount, err error) {
 	const query = `INSERT INTO login_failures (key, tries, next_at) VALUES ($1, 1, $2)
 		ON CONFLICT (key) DO UPDATE SET tries = login_failures.tries + 1, next_at = $2 + CASE
 			WHEN login_failures.tries < $3 THEN 0
 			WHEN login_failures.tries >= $3 + 12 THEN $4
 			ELSE 1000 * (CAST(1 AS BIGINT) << CAST(login_failures.tries - $3 AS INTEGER)) END
-		WHERE login_failures.tries < $3 OR login_failures.next_at <= $2`
-	err := s.execOne(ctx, tx, "count login", query, key, millis(at), FreeTries, maxWait.Milliseconds())
-	return s.waitUnless(ctx, tx, err, at, `SELECT next_at FROM login_failures WHERE key = $1`, key)
+		WHERE login_failures.tries < $3 OR login_failures.next_at <= $2 RETURNING tries`
+	row := tx.QueryRowContext(ctx, query, key, millis(at), FreeTries, maxWait.Milliseconds())
+	err = s.wrap("count login", row.Scan(&count.Tries))
+	const next = `SELECT next_at FROM login_failures WHERE key = $1`
+	count.Wait, err = s.waitUnless(ctx, tx, err, at, next, key)
+	return count, err
 }
 
 // waitUnless returns zero when a statement has counted, otherwise the time from when to what the query reads.

@@ -30,8 +30,14 @@ const userColumns = `id, username, password_hash, roles, created_at, password_ch
 func (s *Store) CreateUser(ctx context.Context, u User) (_ User, err error) {
 	const query = `INSERT INTO users (id, username, password_hash, roles, created_at, password_changed_at)
 		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (username) DO NOTHING`
-	u.ID, err = s.insertOne(ctx, "users", query, u.Username, u.PasswordHash, strings.Join(u.Roles, " "),
-		millis(u.CreatedAt), millis(u.PasswordChangedAt))
+	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		u.ID, err = s.insertIn(ctx, tx, "users", query, u.Username, u.PasswordHash,
+			strings.Join(u.Roles, " "), millis(u.CreatedAt), millis(u.PasswordChangedAt))
+		if err != nil {
+			return err
+		}
+		return s.record(ctx, tx, u.CreatedAt, Event{Kind: EventUserCreated, SubjectID: u.ID})
+	})
 	if errors.Is(err, ErrNotFound) { // the name was in conflict
 		return User{}, fmt.Errorf("create user: %w", ErrUsernameTaken)
 	}
@@ -72,10 +78,37 @@ func (s *Store) SetPassword(
 		if err := s.execOne(ctx, tx, "set password", query, hash, millis(at), userID); err != nil {
 			return err
 		}
-		ended, err = s.endIn(ctx, tx, EndedByPasswordChange, at, `user_id = $3 AND id <> $4`, userID, except)
-		return err
+		ended, err = s.endIn(ctx, tx, userID, EndedByPasswordChange, at, `id <> $4`, except)
+		if err != nil {
+			return err
+		}
+		return s.record(ctx, tx, at, Event{Kind: EventPasswordChanged, SubjectID: userID})
 	})
 	return ended, err
+}
+
+// SetRoles replaces the roles of the user. The user's sessions live on; it returns their ids, because
+// replicas must read them again. The error is ErrNotFound when there is no such user.
+func (s *Store) SetRoles(
+	ctx context.Context, userID int64, roles []string, at time.Time,
+) (live []string, err error) {
+	const query = `UPDATE users SET roles = $1 WHERE id = $2`
+	text := strings.Join(roles, " ")
+	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.execOne(ctx, tx, "set roles", query, text, userID); err != nil {
+			return err
+		}
+		live, err = list(ctx, s.connection, tx, "list sessions", scanValue[string],
+			`SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL`, userID)
+		if err != nil {
+			return err
+		}
+		if err := s.revoke(ctx, tx, live); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, at, Event{Kind: EventRolesChanged, Reason: text, SubjectID: userID})
+	})
+	return live, err
 }
 
 // RehashPassword replaces the hash with a stronger one of the same password. It changes nothing when the hash
@@ -92,8 +125,10 @@ func (s *Store) RehashPassword(ctx context.Context, userID int64, old, hash stri
 // call keeps the time of the first.
 func (s *Store) DisableUser(ctx context.Context, userID int64, at time.Time) (ended []string, err error) {
 	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		ended, err = s.disable(ctx, tx, userID, at)
-		return err
+		if ended, err = s.disable(ctx, tx, userID, at); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, at, Event{Kind: EventUserDisabled, SubjectID: userID})
 	})
 	return ended, err
 }
@@ -105,18 +140,28 @@ func (s *Store) disable(ctx context.Context, tx *sql.Tx, userID int64, at time.T
 	if err := s.execOne(ctx, tx, "disable user", query, millis(at), userID); err != nil {
 		return nil, err
 	}
-	return s.endIn(ctx, tx, EndedByDisable, at, `user_id = $3`, userID)
+	return s.endIn(ctx, tx, userID, EndedByDisable, at, `id <> $4`, "")
 }
 
 // EnableUser lets the user log in again. Sessions that ended stay ended.
-func (s *Store) EnableUser(ctx context.Context, userID int64) error {
-	return s.changeOne(ctx, "enable user", `UPDATE users SET disabled_at = NULL WHERE id = $1`, userID)
+func (s *Store) EnableUser(ctx context.Context, userID int64, at time.Time) error {
+	const query = `UPDATE users SET disabled_at = NULL WHERE id = $1`
+	return s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.execOne(ctx, tx, "enable user", query, userID); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, at, Event{Kind: EventUserEnabled, SubjectID: userID})
+	})
 }
 
 // DeleteUser removes the user and the user's sessions. It returns the ids of those that it ended.
 func (s *Store) DeleteUser(ctx context.Context, userID int64, at time.Time) (ended []string, err error) {
 	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if ended, err = s.disable(ctx, tx, userID, at); err != nil {
+			return err
+		}
+		// Before the user is gone, because it takes the name from there.
+		if err := s.record(ctx, tx, at, Event{Kind: EventUserDeleted, SubjectID: userID}); err != nil {
 			return err
 		}
 		return s.execOne(ctx, tx, "delete user", `DELETE FROM users WHERE id = $1`, userID)

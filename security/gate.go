@@ -1,6 +1,7 @@
 package security
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -179,7 +180,7 @@ func dropChallenge(c *gin.Context, _ int, _ string) { c.Writer.Header().Del("WWW
 
 // Refresh exchanges a refresh token for new tokens. The errors are those of Service.Refresh.
 func (g *Gate) Refresh(c *gin.Context, refreshToken string) (Tokens, error) {
-	login, err := g.service.Refresh(c.Request.Context(), refreshToken)
+	login, err := g.service.Refresh(ContextOf(c), refreshToken)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -209,7 +210,7 @@ func (g *Gate) LogOut(c *gin.Context, scope Scope) error {
 	if err != nil {
 		return err
 	}
-	principal, err := g.service.LogOut(c.Request.Context(), access, scope)
+	principal, err := g.service.LogOut(ContextOf(c), access, scope)
 	if principal != nil {
 		c.Set(keyPrincipal, principal)
 	}
@@ -284,5 +285,17 @@ func SchemeOf(c *gin.Context) string {
 
 // ClientOf returns where the request comes from.
 func ClientOf(c *gin.Context) Client {
-	return Client{Address: c.ClientIP(), UserAgent: c.Request.UserAgent()}
+	return Client{
+		Address: c.ClientIP(), UserAgent: c.Request.UserAgent(),
+		RequestID: c.Writer.Header().Get("X-Request-Id"), // as the answer has it
+	}
+}
+
+// ContextOf returns the context of the request for a change: its events say who made it, and from where.
+func ContextOf(c *gin.Context) context.Context {
+	ctx := WithClient(c.Request.Context(), ClientOf(c))
+	if principal, ok := PrincipalOf(c); ok {
+		return As(ctx, principal)
+	}
+	return ctx
 }

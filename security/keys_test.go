@@ -15,7 +15,7 @@ const (
 	otherKey = "hT4cXw8Pq2Ln6Vb9Jk3Fs7Ym1Gd5RzAe"
 )
 
-func ringOf(t *testing.T, keys string) token.KeyRing {
+func ringOf(t testing.TB, keys string) token.KeyRing {
 	t.Helper()
 	ring, err := token.ParseKeyRing(keys)
 	if err != nil {

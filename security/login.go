@@ -21,6 +21,7 @@ type Credentials struct {
 type Client struct {
 	Address   string // IP address
 	UserAgent string
+	RequestID string
 }
 
 // Login is the result of a login or a refresh.
@@ -50,23 +51,30 @@ func (l Login) RefreshExpiresIn() time.Duration {
 // the count after a success. The error is *Error with code throttled, overloaded or invalid_credentials, or
 // wraps models.ErrUnavailable.
 func (s *Service) LogIn(ctx context.Context, credentials Credentials, client Client) (Login, error) {
-	user, err := s.authenticateThrottled(ctx, credentials, client)
+	ctx = WithClient(ctx, client)
+	user, err := s.authenticateThrottled(ctx, models.EventLoginFailed, credentials, client)
 	if err != nil {
 		return Login{}, err
 	}
-	return s.startSession(ctx, user, client)
+	login, err := s.startSession(ctx, user, client)
+	if err != nil {
+		s.recordFailure(ctx, failure{kind: models.EventLoginFailed, username: user.Username, err: err})
+	}
+	return login, err
 }
 
-// authenticateThrottled is Authenticate for a client whose failures count.
+// authenticateThrottled is Authenticate for a client whose failures count, and are recorded as this kind of
+// event.
 func (s *Service) authenticateThrottled(
-	ctx context.Context, given Credentials, client Client,
-) (models.User, error) {
+	ctx context.Context, kind models.EventKind, given Credentials, client Client,
+) (user models.User, err error) {
 	attempt := s.attempt(given.Username, client.Address)
-	if err := s.countAttempt(ctx, attempt); err != nil {
-		return models.User{}, err
+	count, err := s.countAttempt(ctx, attempt)
+	if err == nil {
+		user, err = s.Authenticate(ctx, given.Username, given.Password)
 	}
-	user, err := s.Authenticate(ctx, given.Username, given.Password)
 	if err != nil {
+		s.recordFailure(ctx, failure{kind, given.Username, count, err})
 		return models.User{}, err
 	}
 	return user, s.Store.ResetFailures(ctx, attempt)
@@ -79,7 +87,7 @@ func (s *Service) Authenticate(ctx context.Context, username, given string) (mod
 	user, err := s.FindUser(ctx, username)
 	if errors.Is(err, models.ErrNotFound) {
 		err := hashError(s.Hasher.VerifyNobody(ctx, given)) // the time must not tell which names exist
-		return models.User{}, errors.Join(err, invalidCredentials("unknown user"))
+		return models.User{}, errors.Join(err, invalidCredentials(unknownUser))
 	}
 	if err != nil {
 		return models.User{}, err
@@ -89,9 +97,9 @@ func (s *Service) Authenticate(ctx context.Context, username, given string) (mod
 	case err != nil:
 		return models.User{}, fmt.Errorf("check password: %w", hashError(err))
 	case !ok:
-		return models.User{}, invalidCredentials("wrong password")
+		return models.User{}, invalidCredentials(wrongPassword)
 	case user.Disabled():
-		return models.User{}, invalidCredentials("disabled user")
+		return models.User{}, invalidCredentials(disabledUser)
 	}
 	if weak {
 		s.strengthen(ctx, user, given)
@@ -99,9 +107,21 @@ func (s *Service) Authenticate(ctx context.Context, username, given string) (mod
 	return user, nil
 }
 
-// invalidCredentials gives every caller the same answer. Only the log learns the cause.
-func invalidCredentials(cause string) error {
-	return &Error{Code: InvalidCredentials, Err: errors.New(cause)}
+// loginCause says why credentials are invalid. The events tell operators.
+type loginCause string
+
+const (
+	unknownUser   loginCause = "unknown_user"
+	wrongPassword loginCause = "wrong_password"
+	disabledUser  loginCause = "disabled_user"
+	overtaken     loginCause = "overtaken" // the user was changed while the password was checked
+)
+
+func (c loginCause) Error() string { return strings.ReplaceAll(string(c), "_", " ") }
+
+// invalidCredentials gives every caller the same answer. Only the event has the cause.
+func invalidCredentials(cause loginCause) error {
+	return &Error{Code: InvalidCredentials, Err: cause}
 }
 
 // strengthen replaces a hash that was made with weaker parameters. The login succeeds without it, so an error
@@ -133,9 +153,10 @@ func (s *Service) startSession(ctx context.Context, user models.User, client Cli
 		Address: client.Address, UserAgent: clip(client.UserAgent, maxUserAgent),
 		RefreshHash: token.HashRefresh(refresh),
 	}
+	ctx = As(ctx, newPrincipal(user, id))
 	err := s.Store.CreateSession(ctx, user, session)
 	if errors.Is(err, models.ErrNotFound) {
-		return Login{}, invalidCredentials("disabled, deleted or given another password while logging in")
+		return Login{}, invalidCredentials(overtaken)
 	}
 	if err != nil {
 		return Login{}, err

@@ -32,7 +32,7 @@ func (s *Service) LogOut(ctx context.Context, accessToken string, scope Scope) (
 	if err != nil {
 		return nil, err
 	}
-	return principal, s.endByScope(ctx, principal.UserID, principal.SessionID, scope)
+	return principal, s.endByScope(As(ctx, *principal), principal.UserID, principal.SessionID, scope)
 }
 
 // LogOutByRefreshToken is LogOut for a client that has only its refresh token left. A token that was used
@@ -54,7 +54,7 @@ func (s *Service) LogOutByRefreshToken(ctx context.Context, refreshToken string,
 			return err
 		}
 	}
-	return s.endByScope(ctx, h.user.ID, h.session.ID, scope)
+	return s.endByScope(As(ctx, newPrincipal(h.user, h.session.ID)), h.user.ID, h.session.ID, scope)
 }
 
 // logOutEnded answers a logout from a session that has ended. Such a session has no power over others, so the

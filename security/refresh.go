@@ -139,11 +139,11 @@ func (s *Service) enforce(ctx context.Context, h holder) error {
 	}
 }
 
+// endReused does not know who presents the token: the user or a thief.
 func (s *Service) endReused(ctx context.Context, h holder) error {
+	ctx = asAnonymous(ctx)
 	if _, err := s.endSession(ctx, h.user.ID, h.session.ID, models.EndedByReuse); err != nil {
 		return err
 	}
-	s.Logger.WarnContext(ctx, "refresh token used twice",
-		"user_id", h.user.ID, "session_id_hash", token.HashRefresh(h.session.ID)[:12])
 	return sessionEnded(models.EndedByReuse)
 }

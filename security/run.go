@@ -59,7 +59,7 @@ func (s *Service) report(ctx context.Context, failing bool, err error) bool {
 // Purge deletes rows that nobody needs, in small batches, so that logins and refreshes go on meanwhile.
 func (s *Service) Purge(ctx context.Context) {
 	for {
-		more, err := s.Store.Purge(ctx, s.Now(), purgeBatch)
+		more, err := s.Store.Purge(ctx, s.Now(), s.Settings.EventRetention, purgeBatch)
 		if err != nil && !errors.Is(err, context.Canceled) {
 			s.Logger.WarnContext(ctx, "purge of old rows failed; the next try is in a minute", "error", err)
 		}

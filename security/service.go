@@ -11,7 +11,7 @@ import (
 	"sherpa/security/token"
 )
 
-// Settings are what an operator may choose. All are required.
+// Settings are what an operator may choose. All but EventRetention are required.
 type Settings struct {
 	Issuer      string // claim iss
 	Audience    string // claim aud
@@ -19,6 +19,8 @@ type Settings struct {
 	SessionIdle time.Duration // a session ends when it is not refreshed for this long
 	SessionAge  time.Duration // a session ends at this age
 	CacheSize   int           // entries of each cache: verified tokens, live sessions
+
+	EventRetention time.Duration // how long events are kept; zero is for ever
 }
 
 // The tutorial's user, for following along on one's own machine.
@@ -43,9 +45,10 @@ type Parts struct {
 // NewService, and call Run to keep its cache fresh. Without Run it asks the database for every request.
 type Service struct {
 	Parts
-	keys  atomic.Pointer[token.KeyRing] // Parts.Keys is the first one
-	cache *cache
-	feed  *feed
+	keys     atomic.Pointer[token.KeyRing] // Parts.Keys is the first one
+	cache    *cache
+	feed     *feed
+	failures *failureRows
 }
 
 // NewService returns a service of these parts.
@@ -55,8 +58,13 @@ func NewService(parts Parts) (*Service, error) {
 		return nil, err
 	}
 	parts.Policy.Words = append(parts.Policy.Words, "sherpa", DemoPassword)
-	s := &Service{Parts: parts, cache: cache, feed: newFeed(parts.Store, cache, parts.Now)}
+	s := &Service{
+		Parts: parts, cache: cache, feed: newFeed(parts.Store, cache, parts.Now), failures: newFailureRows(),
+	}
 	s.keys.Store(&parts.Keys)
+	if parts.Store.Recorded == nil {
+		parts.Store.Recorded = s.logEvent
+	}
 	return s, nil
 }
 

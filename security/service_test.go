@@ -27,12 +27,12 @@ func cheap() password.Params { return password.Params{MemoryKiB: 64, Time: 1, Th
 // bench is a service on a database of its own, with its clock.
 type bench struct {
 	*Service
-	t     *testing.T
+	t     testing.TB
 	clock *testclock.Clock
 	url   string
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t testing.TB) *bench {
 	t.Helper()
 	url := "sqlite:" + filepath.Join(t.TempDir(), "sherpa.db")
 	store, err := models.Open(t.Context(), url)
@@ -117,7 +117,7 @@ func (b *bench) wantAlive(login Login) {
 	}
 }
 
-func wantCode(t *testing.T, err error, code Code) {
+func wantCode(t testing.TB, err error, code Code) {
 	t.Helper()
 	if !HasCode(err, code) {
 		t.Errorf("got %v, want %s", err, code)

@@ -68,7 +68,7 @@ func (s *Service) EndOwnSession(ctx context.Context, principal Principal, id str
 	if user.ID != principal.UserID {
 		return models.ErrNotFound
 	}
-	_, err = s.endSession(ctx, session.UserID, id, models.EndedByUser)
+	_, err = s.endSession(As(ctx, principal), session.UserID, id, models.EndedByUser)
 	return err
 }
 

@@ -20,33 +20,42 @@ const (
 
 // countAttempt counts a login before any costly work is done for it. The error is *Error with code throttled
 // or overloaded, or wraps models.ErrUnavailable.
-func (s *Service) countAttempt(ctx context.Context, attempt models.LoginAttempt) error {
+func (s *Service) countAttempt(
+	ctx context.Context, attempt models.LoginAttempt,
+) (models.LoginCount, error) {
 	if err := s.Hasher.Room(); err != nil {
-		return hashError(err)
+		return models.LoginCount{}, hashError(err)
 	}
-	wait, err := s.Store.CountLogin(ctx, attempt)
+	count, err := s.Store.CountLogin(ctx, attempt)
 	if err != nil {
-		return fmt.Errorf("count login: %w", err)
+		return count, fmt.Errorf("count login: %w", err)
 	}
-	if wait == 0 {
-		return nil
+	if count.Wait == 0 {
+		return count, nil
 	}
-	return &Error{Code: Throttled, RetryAfter: (wait + time.Second - 1).Truncate(time.Second)}
+	wait := (count.Wait + time.Second - 1).Truncate(time.Second)
+	return count, &Error{Code: Throttled, RetryAfter: wait}
 }
 
 // attempt returns the counters of a login. A name that nobody has counts like any other, so the throttle does
 // not tell which names exist. The keys are hashes, because people type passwords into the wrong field.
 func (s *Service) attempt(username, address string) models.LoginAttempt {
-	name, err := NormalizeUsername(username)
-	if err != nil {
-		name = strings.ToLower(username)
-	}
+	name, _ := countedName(username)
 	prefix := addressPrefix(address)
 	return models.LoginAttempt{
 		NameKey: throttleKey("name", name), NameAddressKey: throttleKey("name and address", name, prefix),
 		AddressKey: throttleKey("address", prefix),
 		At:         s.Now(), Interval: addressInterval, Burst: addressBurst,
 	}
+}
+
+// countedName also reports whether somebody could have the name.
+func countedName(username string) (name string, possible bool) {
+	name, err := NormalizeUsername(username)
+	if err != nil {
+		return strings.ToLower(username), false
+	}
+	return name, true
 }
 
 func throttleKey(parts ...string) string {

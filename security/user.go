@@ -59,7 +59,9 @@ func (s *Service) SetPassword(ctx context.Context, userID int64, next string) er
 func (s *Service) ChangePassword(
 	ctx context.Context, p Principal, client Client, current, next string,
 ) error {
-	user, err := s.authenticateThrottled(ctx, Credentials{p.Username, current}, client)
+	ctx = As(WithClient(ctx, client), p)
+	kind := models.EventPasswordChangeFailed
+	user, err := s.authenticateThrottled(ctx, kind, Credentials{p.Username, current}, client)
 	if HasCode(err, InvalidCredentials) {
 		return &Error{Code: WrongPassword, Err: err}
 	}
@@ -89,6 +91,17 @@ func (s *Service) setPassword(ctx context.Context, user models.User, next, excep
 	return nil
 }
 
+// SetRoles replaces the roles of a user. They count from the next request on, in sessions that live as well.
+// The error is models.ErrNotFound, or says which role is wrong.
+func (s *Service) SetRoles(ctx context.Context, userID int64, roles []string) error {
+	if err := checkRoles(roles); err != nil {
+		return err
+	}
+	live, err := s.Store.SetRoles(ctx, userID, roles, s.Now())
+	s.cache.evict(live...)
+	return err
+}
+
 // DisableUser stops a user from logging in, and ends the sessions of the user. The error is
 // models.ErrNotFound.
 func (s *Service) DisableUser(ctx context.Context, userID int64) error {
@@ -99,7 +112,7 @@ func (s *Service) DisableUser(ctx context.Context, userID int64) error {
 
 // EnableUser lets a disabled user log in again. The error is models.ErrNotFound.
 func (s *Service) EnableUser(ctx context.Context, userID int64) error {
-	return s.Store.EnableUser(ctx, userID)
+	return s.Store.EnableUser(ctx, userID, s.Now())
 }
 
 // DeleteUser deletes a user and the sessions of the user. The error is models.ErrNotFound.

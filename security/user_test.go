@@ -2,6 +2,7 @@ package security
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -135,6 +136,51 @@ func TestEnableUser(t *testing.T) {
 	b.wantAlive(b.logIn("ada"))
 	b.wantEnded(before, models.EndedByDisable)
 	if err := b.EnableUser(t.Context(), ada.ID+1); !errors.Is(err, models.ErrNotFound) {
+		t.Error(err)
+	}
+}
+
+// TestSetRolesCountsInSessionsThatLive: here at once, and on another replica after a poll.
+func TestSetRolesCountsInSessionsThatLive(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ada := b.addUser("ada", "guide")
+	login := b.logIn("ada")
+	replica, err := NewService(b.Parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rolesAt := func(s *Service) []string {
+		t.Helper()
+		principal, err := s.Identity(t.Context(), b.claims(login))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return principal.Roles
+	}
+	poll := func() {
+		t.Helper()
+		if err := replica.Poll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	poll()
+	before := append(rolesAt(b.Service), rolesAt(replica)...)
+	if !slices.Equal(before, []string{"guide", "guide"}) {
+		t.Fatal(before)
+	}
+	if err := b.SetRoles(t.Context(), ada.ID, []string{"cook"}); err != nil {
+		t.Fatal(err)
+	}
+	here := rolesAt(b.Service)
+	poll()
+	if there := rolesAt(replica); !slices.Equal(here, []string{"cook"}) || !slices.Equal(there, here) {
+		t.Errorf("%v here, %v on another replica", here, there)
+	}
+	if err := b.SetRoles(t.Context(), ada.ID, []string{"No Role"}); err == nil {
+		t.Error("a role that no user can have")
+	}
+	if err := b.SetRoles(t.Context(), ada.ID+1, nil); !errors.Is(err, models.ErrNotFound) {
 		t.Error(err)
 	}
 }

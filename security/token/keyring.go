@@ -27,8 +27,9 @@ const minKeyVariety = 10
 // KeyRing holds the signing keys: the first signs, all verify. To change the key without logging anyone out,
 // put the new one in front, and keep the old one until its last token has expired.
 type KeyRing struct {
-	keys    [][]byte
-	refresh [][]byte // derived from keys, so that no key serves two purposes
+	keys      [][]byte
+	refresh   [][]byte // derived from keys, so that no key serves two purposes
+	pseudonym []byte   // derived from the key that signs
 }
 
 // NewKey returns a fresh secret of 256 random bits, as 43 characters that survive a shell, a file and a
@@ -65,16 +66,26 @@ func ParseKeyRing(text string) (KeyRing, error) {
 	return ring, ring.derive()
 }
 
-// derive makes the keys for refresh tokens (HKDF, RFC 5869).
-func (r *KeyRing) derive() error {
+// derive makes the keys for refresh tokens and pseudonyms.
+func (r *KeyRing) derive() (err error) {
 	for _, key := range r.keys {
-		derived, err := hkdf.Key(sha256.New, key, nil, "sherpa refresh token", sha256.Size)
+		derived, err := deriveKey(key, "sherpa refresh token")
 		if err != nil {
-			return fmt.Errorf("derive key: %w", err)
+			return err
 		}
 		r.refresh = append(r.refresh, derived)
 	}
-	return nil
+	r.pseudonym, err = deriveKey(r.keys[0], "sherpa pseudonym")
+	return err
+}
+
+// deriveKey returns the key for one purpose (HKDF, RFC 5869).
+func deriveKey(key []byte, purpose string) ([]byte, error) {
+	derived, err := hkdf.Key(sha256.New, key, nil, purpose, sha256.Size)
+	if err != nil {
+		return nil, fmt.Errorf("derive key: %w", err)
+	}
+	return derived, nil
 }
 
 func checkKey(key string) error {
