@@ -31,6 +31,7 @@ type Config struct {
 	Audience          string        `group:"Settings" default:"sherpa"`
 	PasswordMinLength int           `group:"Settings" default:"15" placeholder:"N"`
 	TrustedProxies    prefixes      `group:"Settings" placeholder:"CIDR,…"`
+	Docs              onOff         `group:"Settings" default:"true" placeholder:"true|false"`
 	AccessLog         onOff         `group:"Settings" default:"true" placeholder:"true|false"`
 	LogFormat         string        `group:"Settings" default:"auto" placeholder:"auto|text|json"`
 	LogLevel          slog.Level    `group:"Settings" default:"info" placeholder:"debug|info|warn|error"`
@@ -73,6 +74,7 @@ func settingHelp() map[string]string {
 		"audience":            "The claim aud of access tokens.",
 		"password-min-length": "Minimum length of a new password in characters, from 8 to 64.",
 		"trusted-proxies":     "Networks of proxies whose X-Forwarded-For is trusted. Default: none.",
+		"docs":                "Whether there is the page /docs, which shows the API and sends requests.",
 		"access-log":          "Whether to log one line for each request.",
 		"log-format":          "auto: text on a terminal, JSON elsewhere.",
 		"log-level":           "Lowest level that is logged.",
