@@ -31,6 +31,7 @@ type Config struct {
 	Audience          string        `group:"Settings" default:"sherpa"`
 	PasswordMinLength int           `group:"Settings" default:"15" placeholder:"N"`
 	TrustedProxies    prefixes      `group:"Settings" placeholder:"CIDR,…"`
+	CORSOrigins       origins       `group:"Settings" placeholder:"ORIGIN,…"`
 	Docs              onOff         `group:"Settings" default:"true" placeholder:"true|false"`
 	AccessLog         onOff         `group:"Settings" default:"true" placeholder:"true|false"`
 	LogFormat         string        `group:"Settings" default:"auto" placeholder:"auto|text|json"`
@@ -74,10 +75,12 @@ func settingHelp() map[string]string {
 		"audience":            "The claim aud of access tokens.",
 		"password-min-length": "Minimum length of a new password in characters, from 8 to 64.",
 		"trusted-proxies":     "Networks of proxies whose X-Forwarded-For is trusted. Default: none.",
-		"docs":                "Whether there is the page /docs, which shows the API and sends requests.",
-		"access-log":          "Whether to log one line for each request.",
-		"log-format":          "auto: text on a terminal, JSON elsewhere.",
-		"log-level":           "Lowest level that is logged.",
+		"cors-origins": "Origins whose scripts may read answers, such as https://app.example.org. " +
+			"Default: none. See the section on browsers in operations.md.",
+		"docs":       "Whether there is the page /docs, which shows the API and sends requests.",
+		"access-log": "Whether to log one line for each request.",
+		"log-format": "auto: text on a terminal, JSON elsewhere.",
+		"log-level":  "Lowest level that is logged.",
 		"shutdown-delay": "How long to serve on after SIGTERM, with /readyz at 503, so that a proxy stops " +
 			"sending requests before the end.",
 		"shutdown-timeout": "How long requests may take to finish after SIGTERM.",

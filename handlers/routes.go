@@ -29,6 +29,7 @@ type Config struct {
 	Version        string          // what /healthz and the index say
 	AccessLog      AccessLog       // nil for none
 	Docs           bool            // whether there is the page /docs
+	Origins        []string        // whose scripts may read answers (CORS); none by default
 	TrustedProxies []netip.Prefix  // whose X-Forwarded-For is believed; none by default
 	Stopping       <-chan struct{} // closed when the process has been told to stop; nil is never
 }
@@ -131,6 +132,9 @@ func (a *api) prepare(config Config) error {
 		return fmt.Errorf("trusted proxies: %w", err)
 	}
 	a.engine.Use(observe(config.AccessLog), a.recover, secureHeaders())
+	if len(config.Origins) > 0 {
+		a.engine.Use(crossOrigin(config.Origins))
+	}
 	a.engine.NoRoute(a.noRoute)
 	a.engine.NoMethod(a.noMethod)
 	return nil
