@@ -88,10 +88,19 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	defer cancel()
 	for i, step := range steps {
 		if err := chromedp.Do(ctx, step); err != nil {
-			b.screenshot(filepath.Join(os.TempDir(), "sherpa-failed.png"))
-			b.t.Fatalf("step %d: %v\ncomplaints: %q", i+1, err, b.complaints)
+			b.fail(fmt.Errorf("step %d: %w", i+1, err))
 		}
 	}
+}
+
+// fail ends the test, and leaves a picture of the page.
+func (b *tab) fail(err error) {
+	b.t.Helper()
+	picture := filepath.Join(os.TempDir(), b.t.Name()+".png")
+	b.screenshot(picture)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.t.Fatalf("%v\nthe page: %s\nthe console: %q", err, picture, b.complaints)
 }
 
 // eval returns the value of an expression, awaited.
@@ -112,8 +121,7 @@ func (b *tab) until(condition string) {
 	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
 	defer cancel()
 	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](condition)); err != nil {
-		b.screenshot(filepath.Join(os.TempDir(), "sherpa-failed.png"))
-		b.t.Fatalf("never true: %s: %v\ncomplaints: %q", condition, err, b.complaints)
+		b.fail(fmt.Errorf("never true: %s: %w", condition, err))
 	}
 }
 
