@@ -50,6 +50,7 @@ func settingOptions(lookup func(string) (string, bool), help map[string]string, 
 		kong.TypeMapper(reflect.TypeFor[int](), collect(errs, parseInt)),
 		kong.TypeMapper(reflect.TypeFor[prefixes](), collect(errs, parsePrefixes)),
 		kong.TypeMapper(reflect.TypeFor[domains](), collect(errs, parseDomains)),
+		kong.TypeMapper(reflect.TypeFor[origins](), collect(errs, parseOrigins)),
 		kong.TypeMapper(reflect.TypeFor[onOff](), collect(errs, parseOnOff)),
 		kong.TypeMapper(reflect.TypeFor[slog.Level](), collect(errs, parseLevel)),
 	}

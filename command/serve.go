@@ -50,7 +50,8 @@ func serveService(
 	logger := service.Logger
 	handler, err := handlers.New(handlers.Config{
 		Service: service, Store: store, Now: time.Now, Logger: logger,
-		AccessLog: access, TrustedProxies: config.TrustedProxies, Stopping: ctx.Done(),
+		AccessLog: access, TrustedProxies: config.TrustedProxies, Docs: config.Docs.on,
+		Origins: config.CORSOrigins, Stopping: ctx.Done(),
 		Version: config.build.Version,
 	})
 	if err != nil {

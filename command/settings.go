@@ -38,6 +38,8 @@ type Config struct {
 	ACMEURL           string        `name:"acme-url" group:"Settings" default:"${acme}" placeholder:"URL"`
 	ACMECA            string        `name:"acme-ca" group:"Settings" placeholder:"PATH"`
 	ACMEDir           string        `name:"acme-dir" group:"Settings" placeholder:"PATH"`
+	CORSOrigins       origins       `group:"Settings" placeholder:"ORIGIN,…"`
+	Docs              onOff         `group:"Settings" default:"true" placeholder:"true|false"`
 	AccessLog         onOff         `group:"Settings" default:"true" placeholder:"true|false"`
 	LogFormat         string        `group:"Settings" default:"auto" placeholder:"auto|text|json"`
 	LogLevel          slog.Level    `group:"Settings" default:"info" placeholder:"debug|info|warn|error"`
@@ -91,6 +93,9 @@ func settingHelp() map[string]string {
 		"acme-ca":  "File with certificates of the authority that the ACME server itself is trusted by.",
 		"acme-dir": "Folder for certificates from ACME and their keys. Default: acme next to the SQLite " +
 			"database; with PostgreSQL there is none.",
+		"cors-origins": "Origins whose scripts may read answers, such as https://app.example.org. " +
+			"Default: none. See the section on browsers in operations.md.",
+		"docs":       "Whether there is the page /docs, which shows the API and sends requests.",
 		"access-log": "Whether to log one line for each request.",
 		"log-format": "auto: text on a terminal, JSON elsewhere.",
 		"log-level":  "Lowest level that is logged.",

@@ -57,12 +57,54 @@ func TestReachable(t *testing.T) {
 	}
 }
 
+func TestOrigins(t *testing.T) {
+	t.Parallel()
+	const form, around = "http:// or https:// with a host", "nothing may stand in front of the host"
+	for _, tt := range []struct{ name, text, fault string }{
+		{"a host", "https://app.example.org", ""},
+		{"a port", "http://localhost:3000", ""},
+		{"an address", "http://192.0.2.1:8080", ""},
+		{"IPv6", "http://[::1]:8080", ""},
+		{"another alphabet", "https://xn--mnchen-3ya.example", ""},
+		{"several", "https://a.example, https://b.example", ""},
+		{"null", "null", "any page can have the origin null"},
+		{"everybody", "*", "no wildcards"},
+		{"a wildcard", "https://*.example.org", "no wildcards"},
+		{"nothing between commas", "https://a.example,,https://b.example", form},
+		{"no scheme", "app.example.org", form},
+		{"another scheme", "ftp://app.example.org", form},
+		{"an extension", "chrome-extension://abcdef", form},
+		{"no host", "https://", form},
+		{"no host but a port", "https://:8443", form},
+		{"a space", "https://app .example.org", form},
+		{"a slash", "https://app.example.org/", around},
+		{"a path", "https://app.example.org/login", around},
+		{"a query", "https://app.example.org?", around},
+		{"a fragment", "https://app.example.org#", around},
+		{"a user", "https://me@app.example.org", around},
+		{"capitals", "https://App.example.org", "lower case"},
+		{"letters that browsers encode", "https://münchen.example", "begins with xn--"},
+		{"the usual port", "https://app.example.org:443", "leave out the usual port"},
+		{"the usual port of HTTP", "http://app.example.org:80", "leave out the usual port"},
+		{"a port of the other scheme", "http://app.example.org:443", ""},
+		{"an empty port", "https://app.example.org:", "no number"},
+		{"a port that is too large", "https://app.example.org:65536", "no number"},
+		{"a port with zeros", "https://app.example.org:08443", "no number"},
+	} {
+		_, err := parseOrigins(tt.text)
+		if (err == nil) != (tt.fault == "") || err != nil && !strings.Contains(err.Error(), tt.fault) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.fault)
+		}
+	}
+}
+
 // FuzzSettings gives every setting a value from outside: the command refuses or works, and never shows a key.
 func FuzzSettings(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"LISTEN", ":x:y"}, {"LISTEN", ""}, {"ACCESS_TTL", "5"}, {"ACCESS_TTL", "-5m"}, {"DEMO", "maybe"},
 		{"PASSWORD_MIN_LENGTH", "8 "}, {"PASSWORD_MIN_LENGTH", "1e9"}, {"TRUSTED_PROXIES",
 			"10.0.0.0/8,,::/0"},
+		{"CORS_ORIGINS", "https://a.example,null"},
 		{"LOG_LEVEL", "info+1"}, {"ACCESS_LOG", "TRUE"}, {"DATABASE_URL", "sqlite:a?b"}, {"SECRET_KEY_FILE",
 			"\x00"},
 	} {

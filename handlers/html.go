@@ -23,8 +23,9 @@ type htmlPage struct {
 	policy   string // the Content-Security-Policy: nothing but this style, no script, no frame
 }
 
-// newHTMLPage reads the file that defines the templates "title" and "main".
-func newHTMLPage(file string) (htmlPage, error) {
+// newHTMLPage reads the file that defines the templates "title" and "main", and perhaps "head". A page that
+// loads more than its style says so in sources: the rest of the directive style-src, and further ones.
+func newHTMLPage(file string, sources ...string) (htmlPage, error) {
 	style, err := htmlFiles.ReadFile("page.css")
 	if err != nil {
 		return htmlPage{}, fmt.Errorf("style of pages: %w", err)
@@ -38,18 +39,32 @@ func newHTMLPage(file string) (htmlPage, error) {
 	return htmlPage{
 		template: parsed,
 		style:    template.CSS(style), //nolint:gosec // G203: our own file
-		policy: fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; base-uri 'none'; "+
-			"form-action 'none'; frame-ancestors 'none'", base64.StdEncoding.EncodeToString(sum[:])),
+		policy: fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'%s; base-uri 'none'; "+
+			"form-action 'none'; frame-ancestors 'none'",
+			base64.StdEncoding.EncodeToString(sum[:]), strings.Join(sources, "; ")),
 	}, nil
 }
 
 // write answers with the value, or for a browser with the page that shows it.
 func (p htmlPage) write(c *gin.Context, value any) error {
-	c.Header("Vary", "Accept")
+	addVary(c, "Accept")
 	if !wantsHTML(c.GetHeader("Accept")) {
 		c.PureJSON(http.StatusOK, value)
 		return nil
 	}
+	return p.render(c, value)
+}
+
+// addVary names a header of the request that the answer depends on. Others may have named theirs before.
+func addVary(c *gin.Context, name string) {
+	if others := c.Writer.Header().Get("Vary"); others != "" {
+		name = others + ", " + name
+	}
+	c.Header("Vary", name)
+}
+
+// render answers with the page.
+func (p htmlPage) render(c *gin.Context, value any) error {
 	var page bytes.Buffer
 	err := p.template.Execute(&page, struct {
 		Style template.CSS

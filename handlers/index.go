@@ -3,6 +3,7 @@ package handlers
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/gin-gonic/gin"
@@ -11,6 +12,7 @@ import (
 // Index tells strangers where they are and what to ask next, programs in JSON and people in HTML.
 type Index struct {
 	version string
+	docs    bool // whether there is the page /docs
 	page    htmlPage
 }
 
@@ -21,7 +23,8 @@ type indexResponse struct {
 	Links   []indexLink `json:"links"`
 	Docs    string      `json:"docs"`
 
-	URL string `json:"-"` // of this server, for the commands on the page
+	TryIt bool   `json:"-"` // whether there is the page /docs
+	URL   string `json:"-"` // of this server, for the commands on the page
 }
 
 type indexLink struct {
@@ -31,8 +34,8 @@ type indexLink struct {
 }
 
 // indexLinks are the routes that a stranger wants next.
-func indexLinks() []indexLink {
-	return []indexLink{
+func indexLinks(docs bool) []indexLink {
+	links := []indexLink{
 		{"POST", "/auth", "Log in with `username` and `password`; returns two tokens."},
 		{"GET", "/mountain/<name>", "A protected resource. Send `Authorization: Bearer <access token>`."},
 		{"GET", "/auth/me", "Who you are."},
@@ -45,11 +48,16 @@ func indexLinks() []indexLink {
 		{"GET", pathHealth, "Whether the server runs."},
 		{"GET", pathReady, "Whether its database answers."},
 	}
+	if docs {
+		page := indexLink{"GET", pathDocs, "This API in a browser: read it, and try it."}
+		links = slices.Insert(links, 0, page)
+	}
+	return links
 }
 
-func newIndex(version string) (Index, error) {
+func newIndex(version string, docs bool) (Index, error) {
 	page, err := newHTMLPage("index.html")
-	return Index{version: version, page: page}, err
+	return Index{version: version, docs: docs, page: page}, err
 }
 
 // Get answers with the index.
@@ -57,8 +65,9 @@ func (i Index) Get(c *gin.Context) error {
 	return i.page.write(c, indexResponse{
 		Name: "Sherpa", Version: i.version,
 		What:  "Sherpa logs you in and protects this API with JSON Web Tokens.",
-		Links: indexLinks(),
+		Links: indexLinks(i.docs),
 		Docs:  "README.md and docs/ in Sherpa's repository",
+		TryIt: i.docs,
 		URL:   ownURL(c.Request.Host),
 	})
 }

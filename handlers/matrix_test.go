@@ -65,6 +65,12 @@ func TestCredentialsByRoute(t *testing.T) {
 		"GET /openapi.yaml":          all(200),
 		"HEAD /openapi.yaml":         all(200),
 		"OPTIONS /openapi.yaml":      all(204),
+		"GET /docs":                  all(200),
+		"HEAD /docs":                 all(200),
+		"OPTIONS /docs":              all(204),
+		"GET /docs/:file":            all(200),
+		"HEAD /docs/:file":           all(200),
+		"OPTIONS /docs/:file":        all(204),
 		"GET /mountain/:name":        protected,
 		"HEAD /mountain/:name":       protected,
 		"OPTIONS /mountain/:name":    all(204),
@@ -83,7 +89,8 @@ func TestCredentialsByRoute(t *testing.T) {
 			tokens := s.tokensOfEveryKind(columns) // anew, because some requests end sessions
 			other := s.post("/auth", credentials(username, password)).tokens(t)
 			path := strings.NewReplacer(
-				":code", "forbidden", ":name", "everest", ":id", strings.Split(other.RefreshToken, ".")[0],
+				":code", "forbidden", ":name", "everest", ":file", "docs.js",
+				":id", strings.Split(other.RefreshToken, ".")[0],
 			)
 			body := map[string]string{
 				"POST /auth":         credentials(username, password),

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,6 +65,11 @@ func (a *api) describe() (openapi.Document, error) {
 	var err error
 	if source.Base, source.Fragments, err = readFragments(); err != nil {
 		return openapi.Document{}, err
+	}
+	if !a.withDocs {
+		source.Fragments = slices.DeleteFunc(source.Fragments, func(f openapi.Fragment) bool {
+			return f.File == docsFragment
+		})
 	}
 	for _, s := range a.served {
 		source.Resources = append(source.Resources, describeResource(s))

@@ -84,8 +84,10 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 	}
 	var routes, operations []string
 	for _, route := range newServer(t).router.Routes() {
-		path := strings.NewReplacer(":name", "{name}", ":id", "{id}", ":code", "{code}").Replace(route.Path)
-		routes = append(routes, route.Method+" "+path)
+		parameters := strings.NewReplacer(
+			":name", "{name}", ":id", "{id}", ":code", "{code}", ":file", "{file}",
+		)
+		routes = append(routes, route.Method+" "+parameters.Replace(route.Path))
 	}
 	readDescribed(t).each(func(method, path string, _ operation) {
 		operations = append(operations, method+" "+path)

@@ -130,6 +130,7 @@ func (a *router) handle(group group, path string, handlers methods) {
 	whole := strings.TrimSuffix(group.BasePath(), "/") + path
 	a.engine.OPTIONS(whole, func(c *gin.Context) {
 		c.Header("Allow", allow)
+		nameMethods(c, allow)
 		c.Status(http.StatusNoContent)
 	})
 }

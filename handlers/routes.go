@@ -28,6 +28,8 @@ type Config struct {
 	Logger         *slog.Logger
 	Version        string          // what /healthz and the index say
 	AccessLog      AccessLog       // nil for none
+	Docs           bool            // whether there is the page /docs
+	Origins        []string        // whose scripts may read answers (CORS); none by default
 	TrustedProxies []netip.Prefix  // whose X-Forwarded-For is believed; none by default
 	Stopping       <-chan struct{} // closed when the process has been told to stop; nil is never
 }
@@ -50,6 +52,10 @@ func (a *api) routes(open, protected group) {
 	a.resource(open, problemPath(":code"), a.problems)
 	a.resource(open, pathOpenAPI+".json", a.openAPI("application/json"))
 	a.resource(open, pathOpenAPI+".yaml", a.openAPI("application/yaml"))
+	if a.withDocs {
+		a.resource(open, pathDocs, a.docs)
+		a.resource(open, pathDocs+"/:file", newDocsFiles())
+	}
 
 	a.resource(protected, "/mountain/:name", Mountain{})
 }
@@ -65,17 +71,13 @@ func build(config Config, routes func(a *api, open, protected group)) (*gin.Engi
 	if err != nil {
 		return nil, err
 	}
-	index, err := newIndex(config.Version)
-	if err != nil {
-		return nil, err
-	}
-	problems, err := newProblems()
+	pages, err := newPages(config)
 	if err != nil {
 		return nil, err
 	}
 	a := &api{
-		router: newRouter(config.Logger), gate: gate, index: index, problems: problems,
-		version: config.Version, service: config.Service, store: config.Store,
+		router: newRouter(config.Logger), pages: pages, gate: gate, version: config.Version,
+		service: config.Service, store: config.Store, withDocs: config.Docs,
 		now:      func() time.Time { return config.Now().Truncate(time.Millisecond) }, // as the store keeps it
 		stopping: config.Stopping,
 	}
@@ -91,16 +93,30 @@ func build(config Config, routes func(a *api, open, protected group)) (*gin.Engi
 // api is what the routes are made of.
 type api struct {
 	*router
+	pages
 	gate      *security.Gate
 	service   *security.Service
 	store     *models.Store
 	now       func() time.Time
-	index     Index
-	problems  Problems
+	withDocs  bool
 	version   string
 	stopping  <-chan struct{}
 	protected group
 	document  func() (openapi.Document, error)
+}
+
+// pages are the resources that people look at.
+type pages struct {
+	index    Index
+	problems Problems
+	docs     Docs
+}
+
+func newPages(config Config) (pages, error) {
+	index, indexErr := newIndex(config.Version, config.Docs)
+	problems, problemsErr := newProblems()
+	docs, docsErr := newDocs()
+	return pages{index, problems, docs}, errors.Join(indexErr, problemsErr, docsErr)
 }
 
 // role returns a group for principals with the role.
@@ -117,6 +133,9 @@ func (a *api) prepare(config Config) error {
 		return fmt.Errorf("trusted proxies: %w", err)
 	}
 	a.engine.Use(observe(config.AccessLog), a.recover, secureHeaders())
+	if len(config.Origins) > 0 {
+		a.engine.Use(crossOrigin(config.Origins))
+	}
 	a.engine.NoRoute(a.noRoute)
 	a.engine.NoMethod(a.noMethod)
 	return nil

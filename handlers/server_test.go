@@ -117,6 +117,7 @@ func (s *server) config(service *security.Service) handlers.Config {
 		Now:       s.clock.Now,
 		Logger:    service.Logger,
 		AccessLog: handlers.SlogAccess{Logger: service.Logger},
+		Docs:      true,
 	}
 }
 

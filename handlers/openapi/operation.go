@@ -90,11 +90,13 @@ func successes(operation *object) (*object, error) {
 	return responses, nil
 }
 
-// addHeaders adds those that every response has.
+// addHeaders adds those that every response has, unless its author describes one otherwise.
 func addHeaders(response *object) {
 	headers := response.child("headers")
 	for _, name := range []string{"Cache-Control", "X-Request-Id"} {
-		headers.set(name, reference("headers", name))
+		if !headers.has(name) {
+			headers.set(name, reference("headers", name))
+		}
 	}
 }
 
