@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sherpa/handlers"
+	"sherpa/metrics"
 	"sherpa/models"
 	"sherpa/security"
 )
@@ -36,39 +37,58 @@ func (serveCommand) Run(ctx context.Context, config *Config, std Streams) (err e
 	if err != nil {
 		return err
 	}
+	counts := metrics.New(metrics.Build{
+		Version: config.build.Version, Commit: config.build.Commit, Go: config.build.Go,
+	})
 	if waited {
 		service.StartedDuringOutage()
 	}
-	return serveService(ctx, config, std, log.access, store, service)
+	return server{config, std, log, counts, store, service}.run(ctx)
 }
 
-// serveService listens before it creates the first user: a start that fails must not have printed a password.
-func serveService(
-	ctx context.Context, config *Config, std Streams, access handlers.AccessLog, store *models.Store,
-	service *security.Service,
-) error {
-	logger := service.Logger
-	handler, err := handlers.New(handlers.Config{
-		Service: service, Store: store, Now: time.Now, Logger: logger,
-		AccessLog: access, TrustedProxies: config.TrustedProxies, Stopping: ctx.Done(),
-		Version: config.build.Version,
-	})
+// server is what serves: the parts that live as long as the process.
+type server struct {
+	config  *Config
+	std     Streams
+	log     logs
+	metrics *metrics.Metrics
+	store   *models.Store
+	service *security.Service
+}
+
+// run listens before it creates the first user: a start that fails must not have printed a password.
+func (s server) run(ctx context.Context) (err error) {
+	config := s.handlers(ctx)
+	handler, err := handlers.New(config)
 	if err != nil {
 		return err
 	}
-	listener, err := listen(ctx, config.Listen)
+	stopOps, err := s.startOps(ctx, config)
 	if err != nil {
 		return err
 	}
-	if err := firstRun(ctx, config, service, std.Err); err != nil {
+	defer stopOps()
+	listener, err := listen(ctx, s.config.Listen, "listen")
+	if err != nil {
+		return err
+	}
+	if err := firstRun(ctx, s.config, s.service, s.std.Err); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	url := "http://" + reachable(listener.Addr().String())
-	logger.InfoContext(ctx, "sherpa is listening", "url", url, "database", store.Name())
-	defer inBackground(ctx, tune(config))()
-	defer inBackground(ctx, service.Run)()
-	most := maxConnections(config.MaxConnections, descriptorLimit())
-	return serve(ctx, handlers.NewServer(handler, logger, most), listener, config, logger)
+	s.log.InfoContext(ctx, "sherpa is listening", "url", url, "database", s.store.Name())
+	defer inBackground(ctx, tune(s.config))()
+	defer inBackground(ctx, s.service.Run)()
+	most := maxConnections(s.config.MaxConnections, descriptorLimit())
+	return serve(ctx, handlers.NewServer(handler, s.log.Logger, most), listener, s.config, s.log.Logger)
+}
+
+func (s server) handlers(ctx context.Context) handlers.Config {
+	return handlers.Config{
+		Service: s.service, Store: s.store, Now: time.Now, Logger: s.log.Logger,
+		AccessLog: s.log.access, TrustedProxies: s.config.TrustedProxies, Stopping: ctx.Done(),
+		Version: s.config.build.Version, Metrics: s.metrics,
+	}
 }
 
 // inBackground starts work that goes on until stop is called. It outlives ctx, because the requests that
@@ -107,14 +127,15 @@ func waitForStore(
 	}
 }
 
-func listen(ctx context.Context, address string) (*net.TCPListener, error) {
+// listen names the flag that chooses another address when this one cannot be had.
+func listen(ctx context.Context, address, flag string) (*net.TCPListener, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("another program listens on %s; choose another address "+
-			"with --listen HOST:PORT", address)
+			"with --%s HOST:PORT", address, flag)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listen: %w; choose an address of this machine with --listen HOST:PORT", err)
+		return nil, fmt.Errorf("listen: %w; choose an address of this machine with --%s HOST:PORT", err, flag)
 	}
 	return listener.(*net.TCPListener), nil // it is one because the network is tcp
 }

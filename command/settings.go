@@ -32,6 +32,8 @@ type Config struct {
 	PasswordMinLength int           `group:"Settings" default:"15" placeholder:"N"`
 	TrustedProxies    prefixes      `group:"Settings" placeholder:"CIDR,…"`
 	AccessLog         onOff         `group:"Settings" default:"true" placeholder:"true|false"`
+	OpsListen         string        `group:"Settings" default:"${ops}" placeholder:"HOST:PORT"`
+	Pprof             onOff         `group:"Settings" default:"false" placeholder:"true|false"`
 	LogFormat         string        `group:"Settings" default:"auto" placeholder:"auto|text|json"`
 	LogLevel          slog.Level    `group:"Settings" default:"info" placeholder:"debug|info|warn|error"`
 	ShutdownDelay     time.Duration `group:"Settings" default:"0s" placeholder:"DURATION"`
@@ -39,12 +41,16 @@ type Config struct {
 
 	secretKey string
 	secretSet bool // also when it is empty: then something that should have set it has failed
+	opsChosen bool // whether OpsListen is not the default
 	lookup    func(string) (string, bool)
 	build     Build
 }
 
 // defaultDatabase is the database URL of a start without settings.
 const defaultDatabase = "sqlite:data/sherpa.db"
+
+// defaultOpsListen is the operations address of a start without settings.
+const defaultOpsListen = "127.0.0.1:5001"
 
 // settingHelp is what --help and docs/settings.md say of each flag.
 func settingHelp() map[string]string {
@@ -74,8 +80,12 @@ func settingHelp() map[string]string {
 		"password-min-length": "Minimum length of a new password in characters, from 8 to 64.",
 		"trusted-proxies":     "Networks of proxies whose X-Forwarded-For is trusted. Default: none.",
 		"access-log":          "Whether to log one line for each request.",
-		"log-format":          "auto: text on a terminal, JSON elsewhere.",
-		"log-level":           "Lowest level that is logged.",
+		"ops-listen": "Address for operations: /metrics, /healthz and /readyz. It asks for no token, so let " +
+			"only operators reach it. Empty: none. When another program has the default one, the start " +
+			"warns and goes on without.",
+		"pprof":      "Whether the operations address has /debug/pprof/, Go's profiles.",
+		"log-format": "auto: text on a terminal, JSON elsewhere.",
+		"log-level":  "Lowest level that is logged.",
 		"shutdown-delay": "How long to serve on after SIGTERM, with /readyz at 503, so that a proxy stops " +
 			"sending requests before the end.",
 		"shutdown-timeout": "How long requests may take to finish after SIGTERM.",
@@ -97,6 +107,9 @@ func (c *Config) validate(known []error) []error {
 	}
 	_, _, err := net.SplitHostPort(c.Listen)
 	check(err == nil, "listen", "%q is not HOST:PORT, such as 127.0.0.1:5000 or :5000", c.Listen)
+	_, _, err = net.SplitHostPort(c.OpsListen)
+	check(err == nil || c.OpsListen == "", "ops-listen",
+		"%q is neither HOST:PORT, such as 127.0.0.1:5001, nor empty", c.OpsListen)
 	err = c.readDatabaseURL()
 	check(err == nil, "database-url-file", "%v", err)
 	if err == nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"sherpa/handlers/openapi"
+	"sherpa/metrics"
 	"sherpa/models"
 	"sherpa/security"
 )
@@ -26,10 +27,11 @@ type Config struct {
 	Store          *models.Store    // for resources of a fork
 	Now            func() time.Time // the clock of these resources; they get whole milliseconds
 	Logger         *slog.Logger
-	Version        string          // what /healthz and the index say
-	AccessLog      AccessLog       // nil for none
-	TrustedProxies []netip.Prefix  // whose X-Forwarded-For is believed; none by default
-	Stopping       <-chan struct{} // closed when the process has been told to stop; nil is never
+	Version        string           // what /healthz and the index say
+	AccessLog      AccessLog        // nil for none
+	TrustedProxies []netip.Prefix   // whose X-Forwarded-For is believed; none by default
+	Stopping       <-chan struct{}  // closed when the process has been told to stop; nil is never
+	Metrics        *metrics.Metrics // nil for none
 }
 
 // routes is the whole API on one screen. Nobody guards the open routes, though some check a token themselves;

@@ -28,6 +28,10 @@ func NewServer(handler http.Handler, logger *slog.Logger, maxConnections int) *S
 		rare.log(slog.LevelWarn, "crowd", "too many connections are open: closed the one whose client was "+
 			"silent for longest; if these are not attacks, allow more with SHERPA_MAX_CONNECTIONS")
 	})
+	return newServer(handler, rare, open)
+}
+
+func newServer(handler http.Handler, rare *rareLog, open *connections) *Server {
 	return &Server{connections: open, Server: http.Server{
 		Handler: open.awaitBodies(handler),
 
