@@ -29,12 +29,11 @@ type Access struct {
 // AccessLog writes a line about each request.
 type AccessLog interface{ Log(Access) }
 
-func accessOf(c *gin.Context, id string, start time.Time) Access {
+func accessOf(c *gin.Context, end time.Time, took time.Duration) Access {
 	principal, _ := security.PrincipalOf(c)
-	end := time.Now()
 	return Access{
 		At: end, Level: requestLevel(c), Method: c.Request.Method, Route: c.FullPath(),
-		Status: c.Writer.Status(), Took: end.Sub(start), Client: clientAddress(c), RequestID: id,
+		Status: c.Writer.Status(), Took: took, Client: clientAddress(c), RequestID: requestID(c),
 		UserID: principal.UserID,
 	}
 }

@@ -78,7 +78,7 @@ func build(config Config, routes func(a *api, open, protected group)) (*gin.Engi
 		router: newRouter(config.Logger), gate: gate, index: index, problems: problems,
 		version: config.Version, service: config.Service, store: config.Store,
 		now:      func() time.Time { return config.Now().Truncate(time.Millisecond) }, // as the store keeps it
-		stopping: config.Stopping,
+		stopping: config.Stopping, requests: config.Metrics.Requests(),
 	}
 	if err := a.prepare(config); err != nil {
 		return nil, err
@@ -86,6 +86,9 @@ func build(config Config, routes func(a *api, open, protected group)) (*gin.Engi
 	a.document = sync.OnceValues(a.describe)
 	a.protected = group{RouterGroup: a.engine.Group("/", a.adapt(gate.Guard)), protected: true}
 	routes(a, group{RouterGroup: a.engine.Group("/")}, a.protected)
+	for _, resource := range a.served {
+		a.requests.Route(resource.path)
+	}
 	return a.engine, errors.Join(a.errs...)
 }
 
@@ -100,6 +103,7 @@ type api struct {
 	problems  Problems
 	version   string
 	stopping  <-chan struct{}
+	requests  *metrics.Requests
 	protected group
 	document  func() (openapi.Document, error)
 }
@@ -117,7 +121,7 @@ func (a *api) prepare(config Config) error {
 	if err := a.engine.SetTrustedProxies(texts(config.TrustedProxies)); err != nil {
 		return fmt.Errorf("trusted proxies: %w", err)
 	}
-	a.engine.Use(observe(config.AccessLog), a.recover, secureHeaders())
+	a.engine.Use(observe(config.AccessLog, a.requests), a.recover, secureHeaders())
 	a.engine.NoRoute(a.noRoute)
 	a.engine.NoMethod(a.noMethod)
 	return nil

@@ -22,11 +22,12 @@ type Build struct{ Version, Commit, Go string }
 // safe for concurrent use. Create it with New.
 type Metrics struct {
 	registry *prometheus.Registry
+	requests *prometheus.HistogramVec
 }
 
 // New returns the metrics of a server that starts now.
 func New(build Build) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry()}
+	m := &Metrics{registry: prometheus.NewRegistry(), requests: newRequestDurations()}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -41,6 +42,7 @@ func New(build Build) *Metrics {
 			Name: prefix + "clock_timestamp_seconds",
 			Help: "The clock of this machine. Prometheus compares it with its own.",
 		}, func() float64 { return float64(time.Now().UnixMilli()) / 1000 }),
+		m.requests,
 	)
 	return m
 }
