@@ -6,7 +6,44 @@ import (
 	"net/http"
 
 	"sherpa/handlers"
+	"sherpa/metrics"
+	"sherpa/security"
+	"sherpa/security/password"
 )
+
+func newMetrics(build Build) *metrics.Metrics {
+	return metrics.New(metrics.Build{Version: build.Version, Commit: build.Commit, Go: build.Go})
+}
+
+// watch connects the metrics with what they ask at each scrape.
+func (s server) watch(public *handlers.Server) {
+	s.metrics.Watch(metrics.Sources{
+		Connections: func() metrics.Connections { return metrics.Connections(public.ConnectionStats()) },
+		Hashing:     func() metrics.Hashing { return hashing(s.service.Hasher) },
+		Cache:       func() (tokens, sessions metrics.Cache) { return caches(s.service.CacheStats()) },
+		FeedAge:     s.service.FeedAge,
+		Pools:       s.store.Pools(),
+	})
+}
+
+func hashing(hasher *password.Hasher) metrics.Hashing {
+	load := hasher.Load()
+	return metrics.Hashing{
+		Running: load.Running, Waiting: load.Waiting, Limit: load.Slots, Computed: hasher.Computed(),
+	}
+}
+
+func caches(stats security.CacheStats) (tokens, sessions metrics.Cache) {
+	tokens = metrics.Cache{
+		Entries: stats.Tokens, Limit: stats.Limit,
+		Hits: stats.TokenHits, Misses: stats.TokenMisses, Evictions: stats.TokenEvictions,
+	}
+	sessions = metrics.Cache{
+		Entries: stats.Sessions, Limit: stats.Limit,
+		Hits: stats.Hits, Misses: stats.Loads, Evictions: stats.SessionEvictions,
+	}
+	return tokens, sessions
+}
 
 // listenOps returns nil when there is to be no operations address. Somebody else may have the default one,
 // which nobody asked for; a chosen one that cannot be had would leave an operator blind, so it is an error.

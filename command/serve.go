@@ -33,13 +33,12 @@ func (serveCommand) Run(ctx context.Context, config *Config, std Streams) (err e
 		return err
 	}
 	config.warnOfOpenKeyFile(ctx, log.Logger)
-	service, err := newService(config, store, keys, log.Logger)
+	counts := newMetrics(config.build)
+	store.Observe(counts.Operation)
+	service, err := newService(config, store, keys, log.Logger, counts)
 	if err != nil {
 		return err
 	}
-	counts := metrics.New(metrics.Build{
-		Version: config.build.Version, Commit: config.build.Commit, Go: config.build.Go,
-	})
 	if waited {
 		service.StartedDuringOutage()
 	}
@@ -63,6 +62,9 @@ func (s server) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	most := maxConnections(s.config.MaxConnections, descriptorLimit())
+	public := handlers.NewServer(handler, s.log.Logger, most)
+	s.watch(public)
 	stopOps, err := s.startOps(ctx, config)
 	if err != nil {
 		return err
@@ -79,8 +81,7 @@ func (s server) run(ctx context.Context) (err error) {
 	s.log.InfoContext(ctx, "sherpa is listening", "url", url, "database", s.store.Name())
 	defer inBackground(ctx, tune(s.config))()
 	defer inBackground(ctx, s.service.Run)()
-	most := maxConnections(s.config.MaxConnections, descriptorLimit())
-	return serve(ctx, handlers.NewServer(handler, s.log.Logger, most), listener, s.config, s.log.Logger)
+	return serve(ctx, public, listener, s.config, s.log.Logger)
 }
 
 func (s server) handlers(ctx context.Context) handlers.Config {

@@ -80,8 +80,8 @@ func settingHelp() map[string]string {
 		"password-min-length": "Minimum length of a new password in characters, from 8 to 64.",
 		"trusted-proxies":     "Networks of proxies whose X-Forwarded-For is trusted. Default: none.",
 		"access-log":          "Whether to log one line for each request.",
-		"ops-listen": "Address for operations: /metrics, /healthz and /readyz. It asks for no token, so let " +
-			"only operators reach it. Empty: none. When another program has the default one, the start " +
+		"ops-listen": "Address for operations: /metrics, /healthz and /readyz. It asks for no token, so " +
+			"let only operators reach it. Empty: none. When another program has the default one, the start " +
 			"warns and goes on without.",
 		"pprof":      "Whether the operations address has /debug/pprof/, Go's profiles.",
 		"log-format": "auto: text on a terminal, JSON elsewhere.",

@@ -6,8 +6,10 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"sherpa/handlers"
+	"sherpa/models"
 )
 
 // scrape returns the lines of a scrape that begin with the name of the metric.
@@ -108,4 +110,64 @@ func TestMetricsAreBounded(t *testing.T) {
 	if after := len(s.scrape("sherpa_")); after != before || before == 0 {
 		t.Errorf("%d series before the flood and %d after it", before, after)
 	}
+}
+
+func TestEventsAreCounted(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	first := s.post("/auth", credentials(username, password)).tokens(t)
+	s.post("/auth", credentials(username, "wrong"))
+	s.post("/auth", credentials("nobody", "wrong"))
+	s.refresh(first.RefreshToken)
+	s.refresh("x.y")
+	s.clock.Add(time.Minute)
+	s.refresh(first.RefreshToken) // used again too late: the session ends
+	second := s.open()
+	s.do("POST", "/auth/logout", "", "Authorization: Bearer "+second.AccessToken)
+	s.do("POST", "/auth/logout", "", "Authorization: Bearer x.y.z")
+	for range models.FreeTries + 2 {
+		s.post("/auth", credentials("somebody", "wrong"))
+	}
+	for _, want := range []string{
+		`sherpa_logins_total{result="ok"} 2`,
+		`sherpa_logins_total{result="invalid_credentials"} 8`,
+		`sherpa_logins_total{result="throttled"} 1`,
+		`sherpa_throttled_total 1`,
+		`sherpa_refreshes_total{result="ok"} 1`,
+		`sherpa_refreshes_total{result="refresh_token_invalid"} 1`,
+		`sherpa_refreshes_total{result="session_ended"} 1`,
+		`sherpa_sessions_ended_total{reason="refresh_reuse"} 1`,
+		`sherpa_sessions_ended_total{reason="logout"} 1`,
+		`sherpa_logouts_total{result="ok"} 1`,
+		`sherpa_logouts_total{result="token_invalid"} 1`,
+	} {
+		s.wantMetric(want)
+	}
+}
+
+func TestTokensInTheCacheAreCounted(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	access := s.open().AccessToken
+	before := s.service.CacheStats()
+	for range 10 {
+		s.mountain(access)
+	}
+	after := s.service.CacheStats()
+	if after.TokenMisses != before.TokenMisses+1 || after.TokenHits != before.TokenHits+9 {
+		t.Errorf("before %+v, after %+v", before, after)
+	}
+}
+
+// TestOutageIsCounted: the database is gone, and the metrics answer all the same.
+func TestOutageIsCounted(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	if err := s.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.direct("POST", "/auth", credentials(username, password), "Content-Type: application/json")
+	s.direct("POST", "/auth/refresh", `{"refresh_token":"x"}`, "Content-Type: application/json")
+	s.wantMetric(`sherpa_logins_total{result="unavailable"} 1`)
+	s.wantMetric(`sherpa_http_request_duration_seconds_count{method="POST",route="/auth",status="503"} 1`)
 }

@@ -47,5 +47,14 @@ func newServer(handler http.Handler, rare *rareLog, open *connections) *Server {
 	}}
 }
 
+// ConnectionStats says how many connections are open, how many may be, and how many made room for others.
+type ConnectionStats struct {
+	Open, Limit int
+	Displaced   int64
+}
+
+// ConnectionStats returns the numbers of this moment.
+func (s *Server) ConnectionStats() ConnectionStats { return s.connections.stats() }
+
 // Serve is that of net/http.
 func (s *Server) Serve(l *net.TCPListener) error { return s.Server.Serve(s.connections.listen(l)) }

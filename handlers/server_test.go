@@ -93,7 +93,7 @@ func newServerWith(t testing.TB, more []handlers.TestRoute, change ...func(*hand
 	s.metrics = metrics.New(metrics.Build{Version: "v1.2.3", Commit: "abc", Go: "go1"})
 	s.service, err = security.NewService(security.Parts{
 		Store: store, Hasher: hashing.NewHasher(cheapHash(), 2), Keys: keys, Logger: logger, Now: s.clock.Now,
-		Policy: hashing.Policy{MinLength: 15},
+		Policy: hashing.Policy{MinLength: 15}, Metrics: s.metrics,
 		Settings: security.Settings{
 			Issuer: "sherpa", Audience: "sherpa", AccessTTL: 5 * time.Minute,
 			SessionIdle: 7 * 24 * time.Hour, SessionAge: 30 * 24 * time.Hour, CacheSize: 1000,

@@ -22,12 +22,51 @@ type Build struct{ Version, Commit, Go string }
 // safe for concurrent use. Create it with New.
 type Metrics struct {
 	registry *prometheus.Registry
-	requests *prometheus.HistogramVec
+
+	requests   *prometheus.HistogramVec
+	logins     *prometheus.CounterVec
+	refreshes  *prometheus.CounterVec
+	logouts    *prometheus.CounterVec
+	ended      *prometheus.CounterVec
+	throttled  prometheus.Counter
+	hashWaits  prometheus.Histogram
+	statements *prometheus.HistogramVec
+	failures   *prometheus.CounterVec
 }
 
 // New returns the metrics of a server that starts now.
 func New(build Build) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), requests: newRequestDurations()}
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		requests: newRequestDurations(),
+		logins: counters("logins_total", "Logins by their result: ok, the code of the problem that the "+
+			"client got, canceled when the client hung up, or error.", "result"),
+		refreshes: counters("refreshes_total", "Refreshes by their result, as for logins.", "result"),
+		logouts:   counters("logouts_total", "Logouts by their result, as for logins.", "result"),
+		ended: counters("sessions_ended_total", "Sessions that this replica has ended, by the reason that "+
+			"clients are told. Those that expire are not counted: nothing ends them.", "reason"),
+		throttled: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: prefix + "throttled_total",
+			Help: "Passwords that were not checked, because there were too many failures before.",
+		}),
+		hashWaits:  newHashWaits(),
+		statements: newStatementDurations(),
+		failures: counters("database_errors_total", "Operations that the database did not carry out. "+
+			"A client who hung up is not counted.", "operation"),
+	}
+	m.registry.MustRegister(m.requests, m.logins, m.refreshes, m.logouts, m.ended, m.throttled, m.hashWaits,
+		m.statements, m.failures)
+	m.registerProcess(build)
+	m.startAtZero()
+	return m
+}
+
+func counters(name, help, label string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: prefix + name, Help: help}, []string{label})
+}
+
+// registerProcess adds what is the same in every Go program.
+func (m *Metrics) registerProcess(build Build) {
 	m.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -42,9 +81,23 @@ func New(build Build) *Metrics {
 			Name: prefix + "clock_timestamp_seconds",
 			Help: "The clock of this machine. Prometheus compares it with its own.",
 		}, func() float64 { return float64(time.Now().UnixMilli()) / 1000 }),
-		m.requests,
 	)
-	return m
+}
+
+// startAtZero makes the series that dashboards and alerts ask for: a rate needs a value from before the first
+// event.
+func (m *Metrics) startAtZero() {
+	for counter, values := range map[*prometheus.CounterVec][]string{
+		m.logins:    {ResultOK, ResultUnavailable, "invalid_credentials", "throttled", "overloaded"},
+		m.refreshes: {ResultOK, ResultUnavailable, "refresh_token_invalid", "session_ended"},
+		m.logouts:   {ResultOK},
+		m.ended:     {"logout", "refresh_reuse"},
+		m.failures:  {"commit"},
+	} {
+		for _, value := range values {
+			counter.WithLabelValues(value)
+		}
+	}
 }
 
 // maxScrapes bounds the scrapes at a time: a scrape takes memory and processor time from requests.

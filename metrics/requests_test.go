@@ -93,6 +93,13 @@ func TestNoMetrics(t *testing.T) {
 	requests := none.Requests()
 	requests.Route("/x")
 	requests.Observe("GET", "/x", 200, time.Millisecond)
+	none.Login(ResultOK)
+	none.Refresh(ResultOK)
+	none.Logout(ResultOK)
+	none.SessionsEnded("logout", 1)
+	none.Throttled()
+	none.HashWaited(time.Second)
+	none.Operation("commit", time.Second, true)
 }
 
 // TestEachMethodHasItsName: the switch and the list must say the same.

@@ -13,9 +13,10 @@ func (s *Store) Purge(ctx context.Context, at time.Time, limit int) (more bool, 
 		if t.retention.key == "" {
 			continue
 		}
+		began := time.Now()
 		n, err := s.purge(ctx, t, at, limit)
-		if err != nil {
-			return false, s.wrap("purge "+t.name, err)
+		if err := s.finish("purge "+t.name, began, err); err != nil {
+			return false, err
 		}
 		more = more || n >= int64(limit)
 	}

@@ -19,6 +19,7 @@ func (s *Service) Identify(ctx context.Context, text string) (*Principal, error)
 	if claims, ok := s.cache.claims(text); ok {
 		return s.Identity(ctx, claims)
 	}
+	s.cache.tokenMisses.Add(1)
 	claims, err := s.Verify(text)
 	if err != nil {
 		return nil, err

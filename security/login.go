@@ -50,6 +50,12 @@ func (l Login) RefreshExpiresIn() time.Duration {
 // the count after a success. The error is *Error with code throttled, overloaded or invalid_credentials, or
 // wraps models.ErrUnavailable.
 func (s *Service) LogIn(ctx context.Context, credentials Credentials, client Client) (Login, error) {
+	login, err := s.logIn(ctx, credentials, client)
+	s.Metrics.Login(resultOf(err))
+	return login, err
+}
+
+func (s *Service) logIn(ctx context.Context, credentials Credentials, client Client) (Login, error) {
 	user, err := s.authenticateThrottled(ctx, credentials, client)
 	if err != nil {
 		return Login{}, err

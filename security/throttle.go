@@ -31,6 +31,7 @@ func (s *Service) countAttempt(ctx context.Context, attempt models.LoginAttempt)
 	if wait == 0 {
 		return nil
 	}
+	s.Metrics.Throttled()
 	return &Error{Code: Throttled, RetryAfter: (wait + time.Second - 1).Truncate(time.Second)}
 }
 
