@@ -118,7 +118,8 @@ func waitForStore(
 			return store, waited, err
 		}
 		if !waited {
-			logger.WarnContext(ctx, "waiting for the database", "error", err)
+			logger.WarnContext(ctx, "waiting for the database: start it, or check SHERPA_DATABASE_URL",
+				"error", err)
 		}
 		select {
 		case <-ctx.Done():

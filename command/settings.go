@@ -31,7 +31,7 @@ type Config struct {
 	Audience          string        `group:"Settings" default:"sherpa"`
 	PasswordMinLength int           `group:"Settings" default:"15" placeholder:"N"`
 	TrustedProxies    prefixes      `group:"Settings" placeholder:"CIDR,…"`
-	AccessLog         onOff         `group:"Settings" default:"true" placeholder:"true|false"`
+	AccessLog         string        `group:"Settings" default:"true" placeholder:"true|false|errors"`
 	OpsListen         string        `group:"Settings" default:"${ops}" placeholder:"HOST:PORT"`
 	Pprof             onOff         `group:"Settings" default:"false" placeholder:"true|false"`
 	LogFormat         string        `group:"Settings" default:"auto" placeholder:"auto|text|json"`
@@ -79,7 +79,8 @@ func settingHelp() map[string]string {
 		"audience":            "The claim aud of access tokens.",
 		"password-min-length": "Minimum length of a new password in characters, from 8 to 64.",
 		"trusted-proxies":     "Networks of proxies whose X-Forwarded-For is trusted. Default: none.",
-		"access-log":          "Whether to log one line for each request.",
+		"access-log": "Whether to log one line for each request. errors: for those alone whose status is " +
+			"neither 2xx nor 3xx.",
 		"ops-listen": "Address for operations: /metrics, /healthz and /readyz. It asks for no token, so " +
 			"let only operators reach it. Empty: none. When another program has the default one, the start " +
 			"warns and goes on without.",
@@ -118,6 +119,8 @@ func (c *Config) validate(known []error) []error {
 	}
 	check(slices.Contains([]string{"auto", "true", "false"}, c.Demo),
 		"demo", "%q is none of auto, true, false", c.Demo)
+	check(slices.Contains([]string{"true", "false", "errors"}, c.AccessLog),
+		"access-log", "%q is none of true, false, errors", c.AccessLog)
 	check(slices.Contains([]string{"auto", "text", "json"}, c.LogFormat),
 		"log-format", "%q is none of auto, text, json", c.LogFormat)
 	check(c.AccessTTL >= 10*time.Second && c.AccessTTL <= 24*time.Hour,

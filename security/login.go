@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -118,7 +119,8 @@ func (s *Service) strengthen(ctx context.Context, user models.User, given string
 		err = s.Store.RehashPassword(ctx, user.ID, user.PasswordHash, hash)
 	}
 	if err != nil {
-		s.Logger.WarnContext(ctx, "rehash password", "user_id", user.ID, "error", err)
+		s.Logger.WarnContext(ctx, "a password keeps its old hash; the next login tries again, and "+
+			"nothing needs to be done", "user.id", strconv.FormatInt(user.ID, 10), "error", err)
 	}
 }
 

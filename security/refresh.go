@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"sherpa/models"
 	"sherpa/security/token"
@@ -149,7 +150,8 @@ func (s *Service) endReused(ctx context.Context, h holder) error {
 	if _, err := s.endSession(ctx, h.user.ID, h.session.ID, models.EndedByReuse); err != nil {
 		return err
 	}
-	s.Logger.WarnContext(ctx, "refresh token used twice",
-		"user_id", h.user.ID, "session_id_hash", token.HashRefresh(h.session.ID)[:12])
+	s.Logger.WarnContext(ctx, "refresh token used twice: its session has ended, and its user "+
+		"must log in again; if this user says that nothing odd happened, look for a copy of the token",
+		"user.id", strconv.FormatInt(h.user.ID, 10), "session_id_hash", token.HashRefresh(h.session.ID)[:12])
 	return sessionEnded(models.EndedByReuse)
 }
