@@ -131,7 +131,7 @@ func (p *process) program(ctx context.Context, args ...string) *exec.Cmd {
 }
 
 // plainEnviron is the environment without settings. The program refuses those of these tests, such as
-// SHERPA_KILLS, because it does not know them. Without an operations address, many processes run side by side.
+// SHERPA_KILLS, because it does not know them. Without an operations address, many run side by side.
 func plainEnviron() []string {
 	plain := slices.DeleteFunc(os.Environ(), func(entry string) bool {
 		return strings.HasPrefix(entry, "SHERPA_")

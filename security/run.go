@@ -62,8 +62,8 @@ func (s *Service) Purge(ctx context.Context) {
 	for {
 		more, err := s.Store.Purge(ctx, s.Now(), purgeBatch)
 		if err != nil && !errors.Is(err, context.Canceled) {
-			s.Logger.WarnContext(ctx, "purge of old rows failed; the next try is in a minute. If it fails for "+
-				"hours, see that the database takes changes and that its disk has room", "error", err)
+			s.Logger.WarnContext(ctx, "purge of old rows failed; the next try is in a minute. If it fails "+
+				"for hours, see that the database takes changes and that its disk has room", "error", err)
 		}
 		if err != nil || !more {
 			return
