@@ -55,8 +55,9 @@ type server struct {
 	service *security.Service
 }
 
-// run listens before it creates the first user: a start that fails must not have printed a password.
-func (s server) run(ctx context.Context) (err error) {
+// run listens before it creates the first user: a start that fails must not have printed a password. The
+// operations address comes second: its default must not take the port that the settings give to clients.
+func (s server) run(ctx context.Context) error {
 	config := s.handlers(ctx)
 	handler, err := handlers.New(config)
 	if err != nil {
@@ -65,15 +66,15 @@ func (s server) run(ctx context.Context) (err error) {
 	most := maxConnections(s.config.MaxConnections, descriptorLimit())
 	public := handlers.NewServer(handler, s.log.Logger, most)
 	s.watch(public)
-	stopOps, err := s.startOps(ctx, config)
-	if err != nil {
-		return err
-	}
-	defer stopOps()
 	listener, err := listen(ctx, s.config.Listen, "listen")
 	if err != nil {
 		return err
 	}
+	stopOps, err := s.startOps(ctx, config)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer stopOps()
 	if err := firstRun(ctx, s.config, s.service, s.std.Err); err != nil {
 		return errors.Join(err, listener.Close())
 	}

@@ -111,6 +111,7 @@ func (c *Config) validate(known []error) []error {
 	_, _, err = net.SplitHostPort(c.OpsListen)
 	check(err == nil || c.OpsListen == "", "ops-listen",
 		"%q is neither HOST:PORT, such as 127.0.0.1:5001, nor empty", c.OpsListen)
+	check(!c.Pprof.on || c.OpsListen != "", "pprof", "there is no SHERPA_OPS_LISTEN to serve profiles at")
 	err = c.readDatabaseURL()
 	check(err == nil, "database-url-file", "%v", err)
 	if err == nil {

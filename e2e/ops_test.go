@@ -49,6 +49,16 @@ func TestOpsAddress(t *testing.T) {
 // must not be missing in silence.
 func TestOpsAddressIsTaken(t *testing.T) {
 	t.Parallel()
+	t.Run("clients have the default one", func(t *testing.T) {
+		p := newProcess(t, t.TempDir(), quiet)
+		p.address, p.unset = "127.0.0.1:5001", "SHERPA_OPS_LISTEN"
+		if !isFree(p.address) {
+			t.Skip("another program has the port")
+		}
+		p.start()
+		p.wantLog("there are no metrics")
+		p.kill()
+	})
 	if holder, err := net.Listen("tcp", "127.0.0.1:5001"); err == nil { // else somebody else has it
 		t.Cleanup(func() { _ = holder.Close() })
 	}
@@ -57,10 +67,8 @@ func TestOpsAddressIsTaken(t *testing.T) {
 		p := newProcess(t, t.TempDir(), quiet)
 		p.unset = "SHERPA_OPS_LISTEN"
 		p.start()
-		log := p.log.String()
-		if !strings.Contains(log, "there are no metrics") || !strings.Contains(log, "SHERPA_OPS_LISTEN") {
-			t.Errorf("the start does not say so: %s", log)
-		}
+		p.wantLog("there are no metrics")
+		p.wantLog("SHERPA_OPS_LISTEN")
 	})
 	t.Run("the default one, chosen", func(t *testing.T) {
 		t.Parallel()
@@ -84,8 +92,20 @@ func refuses(t *testing.T, address string) {
 	if err := p.command.Wait(); err == nil {
 		t.Error("the start succeeds")
 	}
-	why := "another program listens on " + address + "; choose another address with --ops-listen"
-	if log := p.log.String(); !strings.Contains(log, why) {
-		t.Errorf("the start does not say why it fails: %s", log)
+	p.wantLog("another program listens on " + address + "; choose another address with --ops-listen")
+	if strings.Contains(p.log.String(), "DEMO") {
+		t.Error("the start creates a user before it fails")
 	}
+}
+
+func (p *process) wantLog(text string) {
+	p.t.Helper()
+	if log := p.log.String(); !strings.Contains(log, text) {
+		p.t.Errorf("the log does not have %q: %s", text, log)
+	}
+}
+
+func isFree(address string) bool {
+	l, err := net.Listen("tcp", address)
+	return err == nil && l.Close() == nil
 }

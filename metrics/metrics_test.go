@@ -3,6 +3,7 @@ package metrics
 import (
 	"database/sql"
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -105,5 +106,32 @@ func TestNamesFollowTheConventions(t *testing.T) {
 	}
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// TestScrapeHoldsUpNobody: while a scrape waits for its sources, everybody counts, new series included.
+func TestScrapeHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	m := New(Build{})
+	asked, answer := make(chan struct{}), make(chan struct{})
+	m.gauge("slow", "A source that does not answer.", nil, func() float64 {
+		close(asked)
+		<-answer
+		return 1
+	})
+	requests := m.Requests()
+	requests.Route("/x")
+	scraped := make(chan []string)
+	go func() { scraped <- scrape(t, m, "sherpa_slow") }()
+	<-asked
+	for status := 200; status < 600; status++ {
+		requests.Observe("GET", "/x", status, time.Millisecond)
+		m.Login(strconv.Itoa(status))
+		m.Operation(strconv.Itoa(status), time.Millisecond, true)
+		m.HashWaited(time.Millisecond)
+	}
+	close(answer)
+	if lines := <-scraped; len(lines) != 1 {
+		t.Errorf("%q", lines)
 	}
 }
