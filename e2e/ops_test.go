@@ -45,6 +45,15 @@ func TestOpsAddress(t *testing.T) {
 	}
 }
 
+// TestNoOpsAddress: an empty variable is one that was chosen, unlike those of other settings.
+func TestNoOpsAddress(t *testing.T) {
+	t.Parallel()
+	p := startProcess(t, t.TempDir(), quiet, "SHERPA_OPS_LISTEN=")
+	if log := p.log.String(); strings.Contains(log, "operations") || strings.Contains(log, "metrics") {
+		t.Errorf("it listens, or misses something: %s", log)
+	}
+}
+
 // TestOpsAddressIsTaken: nobody asked for the default one, so its loss must not stop a start; a chosen one
 // must not be missing in silence.
 func TestOpsAddressIsTaken(t *testing.T) {
