@@ -46,7 +46,7 @@ func TestOpsAddress(t *testing.T) {
 		{"no heap either", "GET", "/debug/pprof/heap", false, 404, `"code":"not_found"`},
 		{"profiles", "GET", "/debug/pprof/", true, 200, "Types of profiles available"},
 		{"heap", "GET", "/debug/pprof/heap?debug=1", true, 200, "heap profile"},
-		{"the command line may hold a secret", "GET", "/debug/pprof/cmdline", true, 404, `"code":"not_found"`},
+		{"the command line has secrets", "GET", "/debug/pprof/cmdline", true, 404, `"code":"not_found"`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
