@@ -77,7 +77,7 @@ func build(config Config, routes func(a *api, open, protected group)) (*gin.Engi
 	a := &api{
 		router: newRouter(config.Logger), gate: gate, index: index, problems: problems,
 		version: config.Version, service: config.Service, store: config.Store,
-		now:      func() time.Time { return config.Now().Truncate(time.Millisecond) }, // as the store keeps it
+		now:      func() time.Time { return config.Now().Truncate(time.Millisecond) }, // as stored
 		stopping: config.Stopping, requests: config.Metrics.Requests(),
 	}
 	if err := a.prepare(config); err != nil {
