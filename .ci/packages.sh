@@ -16,6 +16,24 @@ install_postgres() {
   compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null || install_packages initdb:postgresql
 }
 
+# prometheus_folder prints where prometheus and promtool are. Debian's package would start a service, so it is
+# unpacked into the cache, and not installed.
+prometheus_folder() {
+  local cache=${XDG_CACHE_HOME:-$HOME/.cache}/sherpa-ci/prometheus program
+  if program=$(command -v promtool) && command -v prometheus > /dev/null; then
+    dirname "$program"
+    return
+  fi
+  if [[ ! -x $cache/usr/bin/prometheus ]]; then
+    mkdir -p "$cache"
+    apt-get update -qq >&2
+    (cd "$cache" && apt-get download -qq -o APT::Sandbox::User=root prometheus >&2)
+    dpkg-deb -x "$cache"/prometheus_*.deb "$cache"
+    rm "$cache"/prometheus_*.deb
+  fi
+  printf '%s\n' "$cache/usr/bin"
+}
+
 # install_go PACKAGE@VERSION prints the path of the program, which stays in the cache for the next run.
 install_go() {
   local folder=${XDG_CACHE_HOME:-$HOME/.cache}/sherpa-ci/${1//\//-} program

@@ -33,21 +33,24 @@ func appendAccess(line []byte, a handlers.Access) []byte {
 	line = a.At.AppendFormat(line, time.RFC3339Nano)
 	line = append(line, `","level":"`...)
 	line = append(line, a.Level.String()...)
-	line = append(line, `","msg":"request","method":`...)
+	line = append(line, `","msg":"request","http.request.method":`...)
 	line = appendText(line, a.Method)
-	line = append(line, `,"route":`...)
-	line = appendText(line, a.Route)
-	line = append(line, `,"status":`...)
+	if a.Route != "" {
+		line = append(line, `,"http.route":`...)
+		line = appendText(line, a.Route)
+	}
+	line = append(line, `,"http.response.status_code":`...)
 	line = strconv.AppendInt(line, int64(a.Status), 10)
-	line = append(line, `,"us":`...)
+	line = append(line, `,"duration_us":`...)
 	line = strconv.AppendInt(line, a.Took.Microseconds(), 10)
-	line = append(line, `,"client":`...)
+	line = append(line, `,"client.address":`...)
 	line = appendText(line, a.Client)
 	line = append(line, `,"request_id":`...)
 	line = appendText(line, a.RequestID)
 	if a.UserID != 0 {
-		line = append(line, `,"user_id":`...)
+		line = append(line, `,"user.id":"`...)
 		line = strconv.AppendInt(line, a.UserID, 10)
+		line = append(line, '"')
 	}
 	return append(line, "}\n"...)
 }

@@ -29,6 +29,7 @@ func TestAccessLineIsThatOfSlog(t *testing.T) {
 		{"the usual one", func(*handlers.Access) {}},
 		{"nobody", func(a *handlers.Access) { a.UserID = 0 }},
 		{"no route", func(a *handlers.Access) { a.Route, a.Status = "", 404 }},
+		{"neither", func(a *handlers.Access) { a.Route, a.UserID = "", 0 }},
 		{"another zone", func(a *handlers.Access) { a.At = a.At.In(time.FixedZone("", 3600)) }},
 		{"a whole second", func(a *handlers.Access) { a.At = a.At.Truncate(time.Second) }},
 		{"a warning", func(a *handlers.Access) { a.Level = slog.LevelWarn }},

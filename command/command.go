@@ -55,6 +55,7 @@ func Run(ctx context.Context, args, environ []string, build Build, std Streams) 
 		return &StatusError{StatusUsage, fmt.Errorf("%w (see sherpa --help)", err)}
 	}
 	line.build, line.lookup = build, env.lookup
+	line.opsChosen = isGiven(parsed, opsListenFlag)
 	line.secretKey, line.secretSet = env.lookup(secretKeyVariable)
 	errs = append(errs, line.validate(errs)...)
 	errs = append(errs, env.unknownSettings(variables(parser.Model))...)
@@ -115,7 +116,7 @@ func newParser(
 	line *commandLine, lookup func(string) (string, bool), errs *[]error, more ...kong.Option,
 ) (*kong.Kong, error) {
 	parser, err := kong.New(line, append(append(settingOptions(lookup, settingHelp(), errs), more...),
-		kong.Vars{"database": defaultDatabase, "acme": defaultACME},
+		kong.Vars{"database": defaultDatabase, "acme": defaultACME, "ops": defaultOpsListen},
 		kong.Name("sherpa"),
 		kong.Description("Secures an API with JSON Web Tokens. "+
 			"Every setting is a flag and an environment variable; the flag wins."),

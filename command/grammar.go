@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,10 @@ const settingPrefix = "SHERPA_"
 const secretKeyVariable = settingPrefix + "SECRET_KEY"
 
 const settingGroup = "Settings"
+
+// opsListenFlag is the one setting whose variable may be empty: then there is no operations address. Others
+// keep their default, because an empty variable is often one that a script could not fill.
+const opsListenFlag = "ops-listen"
 
 // prefixes are networks in CIDR notation; a single address counts as one.
 type prefixes []netip.Prefix
@@ -37,7 +42,7 @@ func settingOptions(lookup func(string) (string, bool), help map[string]string, 
 		if !isSetting(flag) {
 			return nil, nil //nolint:nilnil // kong's way to say: no value here
 		}
-		if text, ok := lookup(variable(flag.Name)); ok && text != "" {
+		if text, ok := lookup(variable(flag.Name)); ok && (text != "" || flag.Name == opsListenFlag) {
 			return text, nil
 		}
 		return nil, nil //nolint:nilnil // as above
@@ -54,6 +59,13 @@ func settingOptions(lookup func(string) (string, bool), help map[string]string, 
 		kong.TypeMapper(reflect.TypeFor[onOff](), collect(errs, parseOnOff)),
 		kong.TypeMapper(reflect.TypeFor[slog.Level](), collect(errs, parseLevel)),
 	}
+}
+
+// isGiven reports whether the command line or the environment has the flag.
+func isGiven(parsed *kong.Context, name string) bool {
+	return slices.ContainsFunc(parsed.Path, func(p *kong.Path) bool {
+		return p.Flag != nil && p.Flag.Name == name
+	})
 }
 
 func isSetting(flag *kong.Flag) bool { return flag.Group != nil && flag.Group.Key == settingGroup }

@@ -35,10 +35,23 @@ func newLogs(config *Config, out io.Writer) logs {
 		logger := slog.New(urgentHandler{slog.NewJSONHandler(lines, options), lines})
 		all = logs{logger, jsonAccess{lines, config.LogLevel}, lines.Flush}
 	}
-	if !config.AccessLog.on {
+	switch config.AccessLog {
+	case "false":
 		all.access = nil
+	case "errors":
+		all.access = onlyErrors{all.access}
 	}
 	return all
+}
+
+// onlyErrors leaves out the requests that went well.
+type onlyErrors struct{ handlers.AccessLog }
+
+// Log writes the line when its request failed.
+func (l onlyErrors) Log(a handlers.Access) {
+	if a.Status < 200 || a.Status >= 400 {
+		l.AccessLog.Log(a)
+	}
 }
 
 // lineBuffer collects lines for at most flushDelay.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sherpa/handlers"
+	"sherpa/metrics"
 	"sherpa/models"
 	"sherpa/security"
 )
@@ -32,53 +33,73 @@ func (serveCommand) Run(ctx context.Context, config *Config, std Streams) (err e
 		return err
 	}
 	config.warnOfOpenKeyFiles(ctx, log.Logger)
-	service, err := newService(config, store, keys, log.Logger)
+	counts := newMetrics(config.build)
+	store.Observe(counts.Operation)
+	service, err := newService(config, store, keys, log.Logger, counts)
 	if err != nil {
 		return err
 	}
 	if waited {
 		service.StartedDuringOutage()
 	}
-	return serveService(ctx, config, std, log.access, store, service)
+	return server{config, std, log, counts, store, service}.run(ctx)
 }
 
-// serveService listens before it creates the first user: a start that fails must not have printed a password.
-func serveService(
-	ctx context.Context, config *Config, std Streams, access handlers.AccessLog, store *models.Store,
-	service *security.Service,
-) error {
-	logger := service.Logger
-	handler, err := handlers.New(handlers.Config{
-		Service: service, Store: store, Now: time.Now, Logger: logger,
-		AccessLog: access, TrustedProxies: config.TrustedProxies, Docs: config.Docs.on,
-		Origins: config.CORSOrigins, Stopping: ctx.Done(),
-		Version: config.build.Version,
-	})
+// server is what serves: the parts that live as long as the process.
+type server struct {
+	config  *Config
+	std     Streams
+	log     logs
+	metrics *metrics.Metrics
+	store   *models.Store
+	service *security.Service
+}
+
+// run listens before it creates the first user: a start that fails must not have printed a password. The
+// operations address comes second: its default must not take the port that the settings give to clients.
+func (s server) run(ctx context.Context) error {
+	config := s.handlers(ctx)
+	handler, err := handlers.New(config)
 	if err != nil {
 		return err
 	}
-	files, err := config.newFiles(logger, service)
+	files, err := s.config.newFiles(s.log.Logger, s.service)
 	if err != nil {
 		return err
 	}
-	listener, err := listen(ctx, config.Listen)
+	most := maxConnections(s.config.MaxConnections, descriptorLimit())
+	public := handlers.NewServer(handler, s.log.Logger, most)
+	s.watch(public)
+	listener, err := listen(ctx, s.config.Listen, "listen")
 	if err != nil {
 		return err
 	}
-	if err := firstRun(ctx, config, service, std.Err); err != nil {
+	stopOps, err := s.startOps(ctx, config)
+	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	config.warnOfPlainHTTP(ctx, logger)
-	url := config.scheme() + "://" + reachable(listener.Addr().String())
-	logger.InfoContext(ctx, "sherpa is listening", "url", url, "database", store.Name())
-	recordStart(ctx, service, config.build.Version)
-	defer recordStop(ctx, service)
-	defer inBackground(ctx, tune(config))()
-	defer inBackground(ctx, service.Run)()
-	defer inBackground(ctx, files.watcher(std.Out))()
-	most := maxConnections(config.MaxConnections, descriptorLimit())
-	server := handlers.NewServer(handler, logger, most)
-	return serve(ctx, server, func() error { return files.serve(server, listener) }, config, logger)
+	defer stopOps()
+	if err := firstRun(ctx, s.config, s.service, s.std.Err); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	s.config.warnOfPlainHTTP(ctx, s.log.Logger)
+	url := s.config.scheme() + "://" + reachable(listener.Addr().String())
+	s.log.InfoContext(ctx, "sherpa is listening", "url", url, "database", s.store.Name())
+	recordStart(ctx, s.service, s.config.build.Version)
+	defer recordStop(ctx, s.service)
+	defer inBackground(ctx, tune(s.config))()
+	defer inBackground(ctx, s.service.Run)()
+	defer inBackground(ctx, files.watcher(s.std.Out))()
+	return serve(ctx, public, func() error { return files.serve(public, listener) }, s.config, s.log.Logger)
+}
+
+func (s server) handlers(ctx context.Context) handlers.Config {
+	return handlers.Config{
+		Service: s.service, Store: s.store, Now: time.Now, Logger: s.log.Logger,
+		AccessLog: s.log.access, Docs: s.config.Docs.on, Origins: s.config.CORSOrigins,
+		TrustedProxies: s.config.TrustedProxies, Stopping: ctx.Done(),
+		Version: s.config.build.Version, Metrics: s.metrics,
+	}
 }
 
 // recordStart records that the server starts, and whether its keys have changed. A full disk must not keep it
@@ -127,7 +148,8 @@ func waitForStore(
 			return store, waited, err
 		}
 		if !waited {
-			logger.WarnContext(ctx, "waiting for the database", "error", err)
+			logger.WarnContext(ctx, "waiting for the database: start it, or check SHERPA_DATABASE_URL",
+				"error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -137,14 +159,15 @@ func waitForStore(
 	}
 }
 
-func listen(ctx context.Context, address string) (*net.TCPListener, error) {
+// listen names the flag that chooses another address when this one cannot be had.
+func listen(ctx context.Context, address, flag string) (*net.TCPListener, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("another program listens on %s; choose another address "+
-			"with --listen HOST:PORT", address)
+			"with --%s HOST:PORT", address, flag)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listen: %w; choose an address of this machine with --listen HOST:PORT", err)
+		return nil, fmt.Errorf("listen: %w; choose an address of this machine with --%s HOST:PORT", err, flag)
 	}
 	return listener.(*net.TCPListener), nil // it is one because the network is tcp
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"sherpa/metrics"
 	"sherpa/models"
 	"sherpa/security"
 	"sherpa/security/password"
@@ -26,7 +27,7 @@ func withService(ctx context.Context, config *Config, do func(*security.Service)
 // useService closes the store at the end.
 func useService(config *Config, store *models.Store, do func(*security.Service) error) (err error) {
 	defer func() { err = errors.Join(err, store.Close()) }()
-	service, err := newService(config, store, token.KeyRing{}, slog.New(slog.DiscardHandler))
+	service, err := newService(config, store, token.KeyRing{}, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		return err
 	}
@@ -34,16 +35,19 @@ func useService(config *Config, store *models.Store, do func(*security.Service) 
 }
 
 func newService(
-	config *Config, store *models.Store, keys token.KeyRing, logger *slog.Logger,
+	config *Config, store *models.Store, keys token.KeyRing, logger *slog.Logger, counts *metrics.Metrics,
 ) (*security.Service, error) {
+	hasher := newHasher()
+	hasher.Waited = counts.HashWaited
 	return security.NewService(security.Parts{
 		Store:    store,
-		Hasher:   newHasher(),
+		Hasher:   hasher,
 		Policy:   password.Policy{MinLength: config.PasswordMinLength},
 		Keys:     keys,
 		Settings: config.security(),
 		Logger:   logger,
 		Now:      time.Now,
+		Metrics:  counts,
 	})
 }
 

@@ -40,7 +40,9 @@ type Config struct {
 	ACMEDir           string        `name:"acme-dir" group:"Settings" placeholder:"PATH"`
 	CORSOrigins       origins       `group:"Settings" placeholder:"ORIGIN,…"`
 	Docs              onOff         `group:"Settings" default:"true" placeholder:"true|false"`
-	AccessLog         onOff         `group:"Settings" default:"true" placeholder:"true|false"`
+	AccessLog         string        `group:"Settings" default:"true" placeholder:"true|false|errors"`
+	OpsListen         string        `group:"Settings" default:"${ops}" placeholder:"HOST:PORT"`
+	Pprof             onOff         `group:"Settings" default:"false" placeholder:"true|false"`
 	LogFormat         string        `group:"Settings" default:"auto" placeholder:"auto|text|json"`
 	LogLevel          slog.Level    `group:"Settings" default:"info" placeholder:"debug|info|warn|error"`
 	ShutdownDelay     time.Duration `group:"Settings" default:"0s" placeholder:"DURATION"`
@@ -48,12 +50,16 @@ type Config struct {
 
 	secretKey string
 	secretSet bool // also when it is empty: then something that should have set it has failed
+	opsChosen bool // whether OpsListen is not the default
 	lookup    func(string) (string, bool)
 	build     Build
 }
 
 // defaultDatabase is the database URL of a start without settings.
 const defaultDatabase = "sqlite:data/sherpa.db"
+
+// defaultOpsListen is the operations address of a start without settings.
+const defaultOpsListen = "127.0.0.1:5001"
 
 // settingHelp is what --help and docs/settings.md say of each flag.
 func settingHelp() map[string]string {
@@ -95,8 +101,13 @@ func settingHelp() map[string]string {
 			"database; with PostgreSQL there is none.",
 		"cors-origins": "Origins whose scripts may read answers, such as https://app.example.org. " +
 			"Default: none. See the section on browsers in operations.md.",
-		"docs":       "Whether there is the page /docs, which shows the API and sends requests.",
-		"access-log": "Whether to log one line for each request.",
+		"docs": "Whether there is the page /docs, which shows the API and sends requests.",
+		"access-log": "Whether to log one line for each request. errors: for those alone whose status is " +
+			"neither 2xx nor 3xx.",
+		"ops-listen": "Address for operations: /metrics, /healthz and /readyz. It asks for no token, so " +
+			"let only operators reach it. Empty: none. When another program has the default one, the start " +
+			"warns and goes on without.",
+		"pprof":      "Whether the operations address has /debug/pprof/, Go's profiles.",
 		"log-format": "auto: text on a terminal, JSON elsewhere.",
 		"log-level":  "Lowest level that is logged.",
 		"shutdown-delay": "How long to serve on after SIGTERM, with /readyz at 503, so that a proxy stops " +
@@ -120,6 +131,10 @@ func (c *Config) validate(known []error) []error {
 	}
 	_, _, err := net.SplitHostPort(c.Listen)
 	check(err == nil, "listen", "%q is not HOST:PORT, such as 127.0.0.1:5000 or :5000", c.Listen)
+	_, _, err = net.SplitHostPort(c.OpsListen)
+	check(err == nil || c.OpsListen == "", "ops-listen",
+		"%q is neither HOST:PORT, such as 127.0.0.1:5001, nor empty", c.OpsListen)
+	check(!c.Pprof.on || c.OpsListen != "", "pprof", "there is no SHERPA_OPS_LISTEN to serve profiles at")
 	err = c.readDatabaseURL()
 	check(err == nil, "database-url-file", "%v", err)
 	if err == nil {
@@ -128,6 +143,8 @@ func (c *Config) validate(known []error) []error {
 	}
 	check(slices.Contains([]string{"auto", "true", "false"}, c.Demo),
 		"demo", "%q is none of auto, true, false", c.Demo)
+	check(slices.Contains([]string{"true", "false", "errors"}, c.AccessLog),
+		"access-log", "%q is none of true, false, errors", c.AccessLog)
 	check(slices.Contains([]string{"auto", "text", "json"}, c.LogFormat),
 		"log-format", "%q is none of auto, text, json", c.LogFormat)
 	check(c.AccessTTL >= 10*time.Second && c.AccessTTL <= 24*time.Hour,

@@ -145,7 +145,7 @@ func TestCheckInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the check has come to the throttle", func() bool {
-		return strings.Contains(p.log.String(), `"status":429`)
+		return strings.Contains(p.log.String(), `"http.response.status_code":429`)
 	})
 	if err := c.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)

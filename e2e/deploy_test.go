@@ -107,3 +107,21 @@ func TestProxyProblems(t *testing.T) {
 		t.Errorf("the proxy has problem documents for %s", got)
 	}
 }
+
+// TestAlertsHaveTheirRunbook: whoever is woken finds the entry.
+func TestAlertsHaveTheirRunbook(t *testing.T) {
+	t.Parallel()
+	alerts := readFile(t, "../deploy/alerts.yaml")
+	names := regexp.MustCompile(`(?m)^ +- alert: (\w+)$`).FindAllStringSubmatch(alerts, -1)
+	entries := regexp.MustCompile(`(?m)^ +runbook: (\S+)#(\S+)$`).FindAllStringSubmatch(alerts, -1)
+	if len(names) != 6 || len(entries) != len(names) {
+		t.Fatalf("%d alerts with %d entries, want 6", len(names), len(entries))
+	}
+	for i, entry := range entries {
+		name, file, anchor := names[i][1], entry[1], entry[2]
+		heading := regexp.MustCompile(`(?m)^## ` + name + `$`)
+		if anchor != strings.ToLower(name) || !heading.MatchString(readFile(t, "../"+file)) {
+			t.Errorf("%s has no entry %s#%s", name, file, anchor)
+		}
+	}
+}

@@ -38,6 +38,7 @@ type process struct {
 	dir     string
 	env     []string          // more settings, which a test may change before a start
 	client  http.RoundTripper // for TLS; nil stands for plain HTTP
+	unset   string            // a variable of plainEnviron that it does not get
 	before  string            // a command of the shell that starts the program, such as "ulimit -n 64"
 	command *exec.Cmd
 	log     testlog.Buffer
@@ -126,15 +127,17 @@ func (p *process) program(ctx context.Context, args ...string) *exec.Cmd {
 	c.Dir = p.dir
 	c.Env = append(plainEnviron(), asProgram+"=1", "SHERPA_LISTEN="+p.address)
 	c.Env = append(append(c.Env, "SHERPA_TRUSTED_PROXIES=127.0.0.1"), p.env...)
+	c.Env = slices.DeleteFunc(c.Env, func(entry string) bool { return entry == p.unset+"=" })
 	return c
 }
 
 // plainEnviron is the environment without settings. The program refuses those of these tests, such as
-// SHERPA_KILLS, because it does not know them.
+// SHERPA_KILLS, because it does not know them. Without an operations address, many run side by side.
 func plainEnviron() []string {
-	return slices.DeleteFunc(os.Environ(), func(entry string) bool {
+	plain := slices.DeleteFunc(os.Environ(), func(entry string) bool {
 		return strings.HasPrefix(entry, "SHERPA_")
 	})
+	return append(plain, "SHERPA_OPS_LISTEN=")
 }
 
 // sherpa runs a command of the program, as another process, and returns what it printed.

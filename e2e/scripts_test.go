@@ -20,6 +20,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			address, err := freeAddress()
+			env.Setenv("SHERPA_OPS_LISTEN", "") // many run side by side
 			env.Setenv("ADDR", address)
 			env.Setenv("PORT", address[strings.LastIndex(address, ":")+1:])
 			return err

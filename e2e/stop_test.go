@@ -35,7 +35,8 @@ func TestShutdownLetsRequestsFinish(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	env := []string{"SHERPA_LISTEN=" + address, "SHERPA_DATABASE_URL=sqlite:" + t.TempDir() + "/sherpa.db"}
+	env := append(plainEnviron(), "SHERPA_LISTEN="+address,
+		"SHERPA_DATABASE_URL=sqlite:"+t.TempDir()+"/sherpa.db")
 	go func() { done <- command.Run(ctx, nil, env, command.Build{}, silent()) }()
 	waitUntilReady(t, "http://"+address)
 

@@ -4,12 +4,20 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
+	"sherpa/metrics"
 	"sherpa/security"
+)
+
+// The names of fields of the log. They follow OpenTelemetry's semantic conventions where these have one.
+const (
+	fieldClient = "client.address"
+	fieldUser   = "user.id"
 )
 
 // Access is what the access log says about a request. It has the route, not the path: a path may hold what
@@ -17,7 +25,7 @@ import (
 type Access struct {
 	At        time.Time // its end
 	Level     slog.Level
-	Method    string
+	Method    string // one of HTTP's, or metrics.OtherMethod: clients may invent any
 	Route     string // empty when there is none for the path
 	Status    int
 	Took      time.Duration
@@ -29,12 +37,11 @@ type Access struct {
 // AccessLog writes a line about each request.
 type AccessLog interface{ Log(Access) }
 
-func accessOf(c *gin.Context, id string, start time.Time) Access {
+func accessOf(c *gin.Context, end time.Time, took time.Duration) Access {
 	principal, _ := security.PrincipalOf(c)
-	end := time.Now()
 	return Access{
-		At: end, Level: requestLevel(c), Method: c.Request.Method, Route: c.FullPath(),
-		Status: c.Writer.Status(), Took: end.Sub(start), Client: clientAddress(c), RequestID: id,
+		At: end, Level: requestLevel(c), Method: metrics.MethodOf(c.Request.Method), Route: c.FullPath(),
+		Status: c.Writer.Status(), Took: took, Client: clientAddress(c), RequestID: requestID(c),
 		UserID: principal.UserID,
 	}
 }
@@ -58,17 +65,20 @@ func (l SlogAccess) Log(a Access) {
 	if !l.Logger.Enabled(ctx, a.Level) {
 		return
 	}
-	var user slog.Attr // an empty attribute is left out
+	var route, user slog.Attr // an empty attribute is left out
+	if a.Route != "" {
+		route = slog.String("http.route", a.Route)
+	}
 	if a.UserID != 0 {
-		user = slog.Int64("user_id", a.UserID)
+		user = slog.String(fieldUser, strconv.FormatInt(a.UserID, 10))
 	}
 	record := slog.NewRecord(a.At, a.Level, "request", 0) // 0: to look for the caller costs time
 	record.AddAttrs(
-		slog.String("method", a.Method),
-		slog.String("route", a.Route),
-		slog.Int("status", a.Status),
-		slog.Int64("us", a.Took.Microseconds()),
-		slog.String("client", a.Client),
+		slog.String("http.request.method", a.Method),
+		route,
+		slog.Int("http.response.status_code", a.Status),
+		slog.Int64("duration_us", a.Took.Microseconds()),
+		slog.String(fieldClient, a.Client),
 		slog.String("request_id", a.RequestID),
 		user)
 	_ = l.Logger.Handler().Handle(ctx, record) // like Logger.Log: an error has no reader

@@ -17,6 +17,11 @@ func (q quiet) Header() http.Header         { return q.header }
 func (q quiet) Write(p []byte) (int, error) { return len(p), nil }
 func (q quiet) WriteHeader(int)             {}
 
+// noLog gets the access lines and writes none.
+type noLog struct{}
+
+func (noLog) Log(handlers.Access) {}
+
 // BenchmarkMountain compares what the handlers alone cost, without net/http and sockets.
 func BenchmarkMountain(b *testing.B) {
 	bare := gin.New()
@@ -25,10 +30,29 @@ func BenchmarkMountain(b *testing.B) {
 			Mountain string `json:"mountain"`
 		}{c.Param("name")})
 	})
-	s := newServer(b, func(c *handlers.Config) { c.AccessLog = nil })
+	s := newServer(b)
 	token := s.login(username, password)
-	for name, router := range map[string]http.Handler{"bare": bare, "sherpa": s.router} {
-		b.Run(name, func(b *testing.B) {
+	sherpa := func(change func(*handlers.Config)) http.Handler {
+		config := s.config(s.service)
+		change(&config)
+		router, err := handlers.New(config)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return router
+	}
+	for _, row := range []struct {
+		name   string
+		router http.Handler
+	}{
+		{"bare", bare},
+		{"no log, no metrics", sherpa(func(c *handlers.Config) { c.AccessLog, c.Metrics = nil, nil })},
+		{"no log", sherpa(func(c *handlers.Config) { c.AccessLog = nil })},
+		{"no metrics", sherpa(func(c *handlers.Config) { c.AccessLog, c.Metrics = noLog{}, nil })},
+		{"sherpa", sherpa(func(c *handlers.Config) { c.AccessLog = noLog{} })},
+	} {
+		router := row.router
+		b.Run(row.name, func(b *testing.B) {
 			request := httptest.NewRequest(http.MethodGet, "/mountain/x", nil)
 			request.Header.Set("Authorization", "Bearer "+token)
 			b.ReportAllocs()

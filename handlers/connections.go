@@ -21,6 +21,8 @@ type connections struct {
 	max    int
 	report func() // is called for each connection that made room
 
+	displaced atomic.Int64 // connections that made room
+
 	mu    sync.Mutex
 	all   list.List     // of *connection; among those that wait for their client, the most silent is first
 	freed chan struct{} // has a value when a connection has closed, or waits for its client
@@ -105,6 +107,7 @@ func (c *connections) closeMostSilent() bool {
 	if conn == nil {
 		return false
 	}
+	c.displaced.Add(1)
 	_ = conn.Close() // net/http notices, and ends what it does for the connection
 	c.report()
 	return true
@@ -144,6 +147,12 @@ func (c *connections) wait(conn *connection) {
 	conn.busy.Store(false)
 	c.mu.Unlock()
 	c.free()
+}
+
+func (c *connections) stats() ConnectionStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return ConnectionStats{Open: c.all.Len(), Limit: c.max, Displaced: c.displaced.Load()}
 }
 
 func (c *connections) free() {

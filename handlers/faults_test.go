@@ -303,7 +303,8 @@ func TestForwardedForIsBelievedFromTrustedProxiesOnly(t *testing.T) {
 	} {
 		s := newServer(t, tt.change...)
 		s.do("GET", "/healthz", "", "X-Forwarded-For: 203.0.113.9")
-		if log := s.waitForLog(`"route":"/healthz"`); !strings.Contains(log, `"client":"`+tt.client+`"`) {
+		log := s.waitForLog(`"http.route":"/healthz"`)
+		if !strings.Contains(log, `"client.address":"`+tt.client+`"`) {
 			t.Errorf("%s: %s", name, log)
 		}
 	}
@@ -337,15 +338,16 @@ func TestLogHasNoSecret(t *testing.T) {
 	s.post("/auth", `{"username":"sherpa","password":47114711471147114711}`)
 	s.do("GET", "/mountain/x?access_token="+token, "")
 	s.do("GET", "/healthz", "")
-	log := s.waitForLog(`"route":"/healthz"`)
+	log := s.waitForLog(`"http.route":"/healthz"`)
 	for _, secret := range []string{token, tokens.RefreshToken, next.RefreshToken, next.AccessToken,
 		strings.Split(token, ".")[2], password, "a wrong secret", "47114711", signingKey} {
 		if strings.Contains(log, secret) {
 			t.Errorf("the log has %q", secret)
 		}
 	}
-	for _, wanted := range []string{`"route":"/auth","status":200`, `"user_id":1`, `refresh token used twice`,
-		`"route":"/mountain/:name"`, `"code":"invalid_credentials"`, "wrong password"} {
+	for _, wanted := range []string{`"http.route":"/auth","http.response.status_code":200`,
+		`"user.id":"1"`, `refresh token used twice`,
+		`"http.route":"/mountain/:name"`, `"code":"invalid_credentials"`, "wrong password"} {
 		if !strings.Contains(log, wanted) {
 			t.Errorf("the log lacks %s:\n%s", wanted, log)
 		}
@@ -385,13 +387,16 @@ func TestRequestsOfAProxyAreLoggedQuietly(t *testing.T) {
 	close(stop)
 	s.do("GET", "/readyz", "")
 	s.do("GET", "/problems/stopping", "")
-	log := s.waitForLog(`"route":"/problems/:code"`)
-	for _, want := range []string{
-		`"level":"DEBUG","msg":"request","method":"GET","route":"/healthz","status":200`,
-		`"level":"DEBUG","msg":"request","method":"GET","route":"/readyz","status":200`,
-		`"level":"INFO","msg":"request","method":"GET","route":"/readyz","status":503`,
-		`"level":"INFO","msg":"request","method":"GET","route":"/problems/:code","status":200`,
+	log := s.waitForLog(`"http.route":"/problems/:code"`)
+	for _, row := range []struct {
+		level, route string
+		status       int
+	}{
+		{"DEBUG", "/healthz", 200}, {"DEBUG", "/readyz", 200}, {"INFO", "/readyz", 503},
+		{"INFO", "/problems/:code", 200},
 	} {
+		want := fmt.Sprintf(`"level":%q,"msg":"request","http.request.method":"GET","http.route":%q,`+
+			`"http.response.status_code":%d`, row.level, row.route, row.status)
 		if !strings.Contains(log, want) {
 			t.Errorf("no %s in %s", want, log)
 		}

@@ -11,24 +11,36 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"sherpa/metrics"
 )
 
 // goodRequestID is what a proxy may name a request; anything else could forge a line in a log.
 var goodRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{8,64}$`)
 
-// observe gives the request an id and logs one line at its end, unless log is nil.
-func observe(log AccessLog) gin.HandlerFunc {
+// observe gives the request an id. At its end it counts the request, and logs one line, unless log is nil.
+func observe(log AccessLog, requests *metrics.Requests) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		id := c.GetHeader(headerRequestID)
 		if id == "" || !goodRequestID.MatchString(id) {
 			id = newRequestID()
 		}
 		c.Writer.Header()[headerRequestID] = []string{id}
-		if log != nil {
+		if log != nil || requests != nil {
 			start := time.Now()
-			defer func() { log.Log(accessOf(c, id, start)) }() // deferred: an aborted answer is logged too
+			defer func() { finish(c, log, requests, start) }() // deferred: an aborted answer is counted, too
 		}
 		c.Next()
+	}
+}
+
+// finish reads the clock once for both.
+func finish(c *gin.Context, log AccessLog, requests *metrics.Requests, start time.Time) {
+	end := time.Now()
+	took := end.Sub(start)
+	requests.Observe(c.Request.Method, c.FullPath(), c.Writer.Status(), took)
+	if log != nil {
+		log.Log(accessOf(c, end, took))
 	}
 }
 

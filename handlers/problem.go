@@ -98,11 +98,29 @@ func (r *renderer) log(c *gin.Context, status int, code security.Code, err error
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		level = slog.LevelInfo
 	}
+	var advice slog.Attr // an empty attribute is left out
+	if level >= slog.LevelWarn {
+		advice = slog.String("advice", adviceOn(code))
+	}
 	r.logger.LogAttrs(c.Request.Context(), level, "refused",
 		slog.String("request_id", requestID(c)),
 		slog.String("code", string(code)),
-		slog.String("client", c.ClientIP()),
-		slog.Any("error", err))
+		slog.String(fieldClient, c.ClientIP()),
+		slog.Any("error", err),
+		advice)
+}
+
+// adviceOn tells an operator what to do about an error that is the server's.
+func adviceOn(code security.Code) string {
+	switch code {
+	case unavailable:
+		return "see that the database runs and answers, and that its disk has room; " +
+			"sherpa db status says whether this machine reaches it"
+	case security.Overloaded:
+		return "more passwords arrive than can be hashed: if these logins are honest, add cores or " +
+			"replicas; if not, shut out the addresses that send them"
+	}
+	return "this is a defect of the program: report it with this line"
 }
 
 // setChallenge tells how to authenticate: one header line for each scheme, the better known first (RFC 9110,

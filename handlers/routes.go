@@ -16,6 +16,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"sherpa/handlers/openapi"
+	"sherpa/metrics"
 	"sherpa/models"
 	"sherpa/security"
 )
@@ -26,12 +27,13 @@ type Config struct {
 	Store          *models.Store    // for resources of a fork
 	Now            func() time.Time // the clock of these resources; they get whole milliseconds
 	Logger         *slog.Logger
-	Version        string          // what /healthz and the index say
-	AccessLog      AccessLog       // nil for none
-	Docs           bool            // whether there is the page /docs
-	Origins        []string        // whose scripts may read answers (CORS); none by default
-	TrustedProxies []netip.Prefix  // whose X-Forwarded-For is believed; none by default
-	Stopping       <-chan struct{} // closed when the process has been told to stop; nil is never
+	Version        string           // what /healthz and the index say
+	AccessLog      AccessLog        // nil for none
+	Docs           bool             // whether there is the page /docs
+	Origins        []string         // whose scripts may read answers (CORS); none by default
+	TrustedProxies []netip.Prefix   // whose X-Forwarded-For is believed; none by default
+	Stopping       <-chan struct{}  // closed when the process has been told to stop; nil is never
+	Metrics        *metrics.Metrics // nil for none
 }
 
 // routes is the whole API on one screen. Nobody guards the open routes, though some check a token themselves;
@@ -79,7 +81,7 @@ func build(config Config, routes func(a *api, open, protected group)) (*gin.Engi
 		router: newRouter(config.Logger), pages: pages, gate: gate, version: config.Version,
 		service: config.Service, store: config.Store, withDocs: config.Docs,
 		now:      func() time.Time { return config.Now().Truncate(time.Millisecond) }, // as the store keeps it
-		stopping: config.Stopping,
+		stopping: config.Stopping, requests: config.Metrics.Requests(),
 	}
 	if err := a.prepare(config); err != nil {
 		return nil, err
@@ -87,6 +89,9 @@ func build(config Config, routes func(a *api, open, protected group)) (*gin.Engi
 	a.document = sync.OnceValues(a.describe)
 	a.protected = group{RouterGroup: a.engine.Group("/", a.adapt(gate.Guard)), protected: true}
 	routes(a, group{RouterGroup: a.engine.Group("/")}, a.protected)
+	for _, resource := range a.served {
+		a.requests.Route(resource.path)
+	}
 	return a.engine, errors.Join(a.errs...)
 }
 
@@ -101,6 +106,7 @@ type api struct {
 	withDocs  bool
 	version   string
 	stopping  <-chan struct{}
+	requests  *metrics.Requests
 	protected group
 	document  func() (openapi.Document, error)
 }
@@ -132,7 +138,7 @@ func (a *api) prepare(config Config) error {
 	if err := a.engine.SetTrustedProxies(networks(config.TrustedProxies)); err != nil {
 		return fmt.Errorf("trusted proxies: %w", err)
 	}
-	a.engine.Use(observe(config.AccessLog), a.recover, secureHeaders())
+	a.engine.Use(observe(config.AccessLog, a.requests), a.recover, secureHeaders())
 	if len(config.Origins) > 0 {
 		a.engine.Use(crossOrigin(config.Origins))
 	}

@@ -36,6 +36,10 @@ func NewServer(handler http.Handler, logger *slog.Logger, maxConnections int) *S
 		rare.log(slog.LevelWarn, "crowd", "too many connections are open: closed the one whose client was "+
 			"silent for longest; if these are not attacks, allow more with SHERPA_MAX_CONNECTIONS")
 	})
+	return newServer(handler, rare, open)
+}
+
+func newServer(handler http.Handler, rare *rareLog, open *connections) *Server {
 	return &Server{connections: open, Server: http.Server{
 		Handler: open.awaitBodies(handler),
 
@@ -56,6 +60,15 @@ func NewServer(handler http.Handler, logger *slog.Logger, maxConnections int) *S
 		},
 	}}
 }
+
+// ConnectionStats says how many connections are open, how many may be, and how many made room for others.
+type ConnectionStats struct {
+	Open, Limit int
+	Displaced   int64
+}
+
+// ConnectionStats returns the numbers of this moment.
+func (s *Server) ConnectionStats() ConnectionStats { return s.connections.stats() }
 
 // Serve is that of net/http.
 func (s *Server) Serve(l *net.TCPListener) error { return s.Server.Serve(s.connections.listen(l)) }

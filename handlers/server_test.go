@@ -22,6 +22,7 @@ import (
 	"sherpa/internal/pgtest"
 	"sherpa/internal/testclock"
 	"sherpa/internal/testlog"
+	"sherpa/metrics"
 	"sherpa/models"
 	"sherpa/security"
 	hashing "sherpa/security/password"
@@ -45,6 +46,7 @@ type server struct {
 	store   *models.Store
 	service *security.Service
 	user    models.User
+	metrics *metrics.Metrics
 	log     *testlog.Buffer
 	router  *gin.Engine
 	extra   []handlers.TestRoute        // that a test added
@@ -88,9 +90,10 @@ func newServerWith(t testing.TB, more []handlers.TestRoute, change ...func(*hand
 	}
 	logger := slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s.store = store
+	s.metrics = metrics.New(metrics.Build{Version: "v1.2.3", Commit: "abc", Go: "go1"})
 	s.service, err = security.NewService(security.Parts{
 		Store: store, Hasher: hashing.NewHasher(cheapHash(), 2), Keys: keys, Logger: logger, Now: s.clock.Now,
-		Policy: hashing.Policy{MinLength: 15},
+		Policy: hashing.Policy{MinLength: 15}, Metrics: s.metrics,
 		Settings: security.Settings{
 			Issuer: "sherpa", Audience: "sherpa", AccessTTL: 5 * time.Minute,
 			SessionIdle: 7 * 24 * time.Hour, SessionAge: 30 * 24 * time.Hour, CacheSize: 1000,
@@ -118,6 +121,7 @@ func (s *server) config(service *security.Service) handlers.Config {
 		Logger:    service.Logger,
 		AccessLog: handlers.SlogAccess{Logger: service.Logger},
 		Docs:      true,
+		Metrics:   s.metrics,
 	}
 }
 

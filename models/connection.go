@@ -43,6 +43,19 @@ type connection struct {
 	write      *sql.DB // a separate pool: reads, above all polls, never queue behind writes
 	read       *sql.DB
 	migrations fs.FS
+	observer   Observer // nil for none
+}
+
+// Observer is told how long an operation on the database took, with its wait for a connection, and whether
+// the database failed to carry it out. Operations are names in the code.
+type Observer func(operation string, took time.Duration, failed bool)
+
+// Observe sets the observer. It must be called before the store is used.
+func (c *connection) Observe(observer Observer) { c.observer = observer }
+
+// Pools returns the pools of connections by what they are for.
+func (c *connection) Pools() map[string]*sql.DB {
+	return map[string]*sql.DB{"read": c.read, "write": c.write}
 }
 
 // Name returns where the database is: the absolute path of the file, or the URL without its password.

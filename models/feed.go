@@ -73,8 +73,10 @@ func (s *Store) revoke(ctx context.Context, tx *sql.Tx, sessionIDs []string) err
 	query := `INSERT INTO revocations (revoked_at, session_id) VALUES (` + s.engine.clock + `, $1)
 		ON CONFLICT DO NOTHING`
 	for _, id := range sessionIDs {
-		if _, err := tx.ExecContext(ctx, query, id); err != nil {
-			return s.wrap("revoke session", err)
+		began := time.Now()
+		_, err := tx.ExecContext(ctx, query, id)
+		if err := s.finish("revoke session", began, err); err != nil {
+			return err
 		}
 	}
 	return nil

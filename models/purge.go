@@ -18,9 +18,10 @@ func (s *Store) Purge(
 		if t.retention.key == "" || t.retention.chosen && keepEvents == 0 {
 			continue
 		}
+		began := time.Now()
 		n, err := s.purge(ctx, t, at, limit)
-		if err != nil {
-			return false, s.wrap("purge "+t.name, err)
+		if err := s.finish("purge "+t.name, began, err); err != nil {
+			return false, err
 		}
 		more = more || n >= int64(limit)
 	}

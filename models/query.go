@@ -40,15 +40,17 @@ func (c *connection) Transact(ctx context.Context, fn func(context.Context, *sql
 func (c *connection) transactOnce(
 	ctx context.Context, fn func(context.Context, *sql.Tx) error,
 ) (sent bool, err error) {
+	began := time.Now()
 	tx, err := c.write.BeginTx(ctx, nil)
-	if err != nil {
-		return false, c.wrap("begin", err)
+	if err := c.finish("begin", began, err); err != nil {
+		return false, err
 	}
 	if err := fn(ctx, tx); err != nil {
 		_ = tx.Rollback() // the cause is err; a connection that cannot roll back is discarded by the pool
 		return false, err
 	}
-	return true, c.wrap("commit", tx.Commit())
+	began = time.Now()
+	return true, c.finish("commit", began, tx.Commit())
 }
 
 // blame adds why the context ended to an error that came with it. A driver may say no more than that the
@@ -92,8 +94,9 @@ func list[T any](
 	ctx context.Context, c *connection, db queryer, operation string, scan func(scanner) (T, error),
 	query string, args ...any,
 ) (all []T, err error) {
+	began := time.Now()
 	all, err = collect(each(ctx, db, scan, query, args...))
-	return all, c.wrap(operation, err)
+	return all, c.finish(operation, began, err)
 }
 
 func collect[T any](rows iter.Seq2[T, error]) (all []T, err error) {
@@ -187,11 +190,12 @@ func readAll[T any](
 func readOne[T any](
 	ctx context.Context, s *Store, operation string, scan func(scanner) (T, error), query string, args ...any,
 ) (one T, err error) {
+	began := time.Now()
 	err = s.reading(ctx, func(ctx context.Context) error {
 		one, err = scan(s.read.QueryRowContext(ctx, query, args...))
 		return err
 	})
-	return one, s.wrap(operation, err)
+	return one, s.finish(operation, began, err)
 }
 
 // changeOne changes one row within writeWait, or returns ErrNotFound when it changed none.
@@ -229,17 +233,19 @@ func (s *Store) insertIn(ctx context.Context, tx *sql.Tx, table, query string, a
 func (s *Store) nextID(ctx context.Context, tx *sql.Tx, counter string) (id int64, err error) {
 	const query = `INSERT INTO counters (name, value) VALUES ($1, 1)
 		ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value`
+	began := time.Now()
 	err = tx.QueryRowContext(ctx, query, counter).Scan(&id)
-	return id, s.wrap("next id", err)
+	return id, s.finish("next id", began, err)
 }
 
 // execOne runs a statement that changes one row, or returns ErrNotFound when it changed none.
 func (c *connection) execOne(ctx context.Context, db queryer, operation, query string, args ...any) error {
+	began := time.Now()
 	n, err := changed(db.ExecContext(ctx, query, args...))
 	if err == nil && n == 0 {
 		err = sql.ErrNoRows
 	}
-	return c.wrap(operation, err)
+	return c.finish(operation, began, err)
 }
 
 // changed returns how many rows a statement changed.
@@ -248,6 +254,17 @@ func changed(result sql.Result, err error) (int64, error) {
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+// finish is wrap for an operation that began at a time; the observer learns of it. A client who hung up is no
+// failure of the database.
+func (c *connection) finish(operation string, began time.Time, err error) error {
+	err = c.wrap(operation, err)
+	if c.observer != nil {
+		failed := errors.Is(err, ErrUnavailable) && !errors.Is(err, context.Canceled)
+		c.observer(operation, time.Since(began), failed)
+	}
+	return err
 }
 
 // wrap names the operation, and tells "no such row" from "the database did not do it". Every error of a

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 )
 
 // RotateSession carries out the rotation. It returns ErrNotFound when another one was first, the session has
@@ -16,6 +17,7 @@ func (s *Store) RotateSession(ctx context.Context, r Rotation) (rotated Rotated,
 	if rotated := s.rotations.do(ctx, r); rotated != nil {
 		return *rotated, nil
 	}
+	began := time.Now()
 	err = s.repeating(ctx, func(ctx context.Context) error {
 		query, err := s.writes.get(ctx, rotateSessionQuery()) //nolint:sqlclosecheck // stays open
 		if err != nil {
@@ -24,7 +26,7 @@ func (s *Store) RotateSession(ctx context.Context, r Rotation) (rotated Rotated,
 		rotated, err = scanRotated(query.QueryRowContext(ctx, r.args()...))
 		return err
 	})
-	return rotated, s.wrap("rotate session", err)
+	return rotated, s.finish("rotate session", began, err)
 }
 
 // rotateBatch carries out several rotations with one commit. The result is nil for those that it did not
@@ -46,17 +48,25 @@ func (s *Store) rotateInTransaction(ctx context.Context, all []Rotation) ([]*Rot
 	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		rotate := tx.StmtContext(ctx, query)
 		defer rotate.Close() //nolint:errcheck // nothing is lost: the commit says what was done
-		for i, r := range all {
-			switch rotated, err := scanRotated(rotate.QueryRowContext(ctx, r.args()...)); {
-			case err == nil:
-				done[i] = &rotated
-			case !errors.Is(err, sql.ErrNoRows):
-				return err
-			}
-		}
-		return nil
+		began := time.Now()
+		return s.finish(rotateOperation, began, rotateEach(ctx, rotate, all, done))
 	})
 	return done, err
+}
+
+// rotateOperation is one batch of rotations.
+const rotateOperation = "rotate sessions"
+
+func rotateEach(ctx context.Context, rotate *sql.Stmt, all []Rotation, done []*Rotated) error {
+	for i, r := range all {
+		switch rotated, err := scanRotated(rotate.QueryRowContext(ctx, r.args()...)); {
+		case err == nil:
+			done[i] = &rotated
+		case !errors.Is(err, sql.ErrNoRows):
+			return err
+		}
+	}
+	return nil
 }
 
 // rotateInStatement carries out the rotations in one statement.
@@ -69,8 +79,7 @@ func (s *Store) rotateInStatement(ctx context.Context, all []Rotation) ([]*Rotat
 		}
 		return place, err
 	}
-	const operation = "rotate sessions"
-	_, err := list(ctx, s.connection, s.write, operation, scan, rotateSessionsQuery(), columns(all)...)
+	_, err := list(ctx, s.connection, s.write, rotateOperation, scan, rotateSessionsQuery(), columns(all)...)
 	return done, err
 }
 

@@ -71,6 +71,7 @@ const sessionWithUserQuery = `SELECT ` + sessionColumns + `, u.username, u.roles
 
 // SessionWithUser returns the session and its user as they are now, or ErrNotFound.
 func (s *Store) SessionWithUser(ctx context.Context, id string) (session Session, user User, err error) {
+	began := time.Now()
 	err = s.reading(ctx, func(ctx context.Context) error {
 		query, err := s.reads.get(ctx, sessionWithUserQuery) //nolint:sqlclosecheck // stays open
 		if err != nil {
@@ -81,7 +82,7 @@ func (s *Store) SessionWithUser(ctx context.Context, id string) (session Session
 		return err
 	})
 	user.ID = session.UserID
-	return session, user, s.wrap("read session", err)
+	return session, user, s.finish("read session", began, err)
 }
 
 // Sessions returns the user's sessions, the newest first, at most limit.

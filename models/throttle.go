@@ -69,11 +69,13 @@ func (s *Store) countAddress(ctx context.Context, tx *sql.Tx, a LoginAttempt) (t
 func (s *Store) failureKey(ctx context.Context, tx *sql.Tx, a LoginAttempt) (string, error) {
 	const query = `SELECT EXISTS (SELECT 1 FROM known_addresses WHERE key = $1)`
 	var known bool
+	began := time.Now()
 	err := tx.QueryRowContext(ctx, query, a.NameAddressKey).Scan(&known)
+	err = s.finish("look for known address", began, err)
 	if known {
 		return a.NameAddressKey, nil
 	}
-	return a.NameKey, s.wrap("look for known address", err)
+	return a.NameKey, err
 }
 
 // countTry does not count an attempt that comes before the wait is over.
@@ -101,8 +103,10 @@ func (s *Store) waitUnless(
 		return 0, counted
 	}
 	var until int64
-	if err := tx.QueryRowContext(ctx, query, key).Scan(&until); err != nil {
-		return 0, s.wrap("read wait", err)
+	began := time.Now()
+	err := tx.QueryRowContext(ctx, query, key).Scan(&until)
+	if err := s.finish("read wait", began, err); err != nil {
+		return 0, err
 	}
 	return max(fromMillis(until).Sub(when), time.Millisecond), nil
 }
@@ -114,12 +118,15 @@ func (s *Store) ResetFailures(ctx context.Context, a LoginAttempt) error {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM login_failures WHERE key = $1`, key); err != nil {
-			return s.wrap("reset failures", err)
+		began := time.Now()
+		_, err = tx.ExecContext(ctx, `DELETE FROM login_failures WHERE key = $1`, key)
+		if err := s.finish("reset failures", began, err); err != nil {
+			return err
 		}
 		const query = `INSERT INTO known_addresses (key, logged_in_at) VALUES ($1, $2)
 			ON CONFLICT (key) DO UPDATE SET logged_in_at = $2`
+		began = time.Now()
 		_, err = tx.ExecContext(ctx, query, a.NameAddressKey, millis(a.At))
-		return s.wrap("store address", err)
+		return s.finish("store address", began, err)
 	})
 }

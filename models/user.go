@@ -117,8 +117,9 @@ func (s *Store) RehashPassword(ctx context.Context, userID int64, old, hash stri
 	const query = `UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3`
 	ctx, cancel := context.WithTimeout(ctx, writeWait)
 	defer cancel()
+	began := time.Now()
 	_, err := s.write.ExecContext(ctx, query, hash, userID, old)
-	return s.wrap("rehash password", err)
+	return s.finish("rehash password", began, err)
 }
 
 // DisableUser stops the user from logging in, and ends the user's sessions. It returns their ids. A second

@@ -22,6 +22,12 @@ type cache struct {
 	epoch    atomic.Int64 // counts evictions of all sessions
 	hits     atomic.Int64 // requests that needed no database
 	loads    atomic.Int64 // sessions read from the database
+
+	tokenHits      atomic.Int64 // tokens that were not verified again
+	tokenMisses    atomic.Int64 // tokens that were verified
+	tokensOut      atomic.Int64 // entries that made room for others
+	sessionsOut    atomic.Int64
+	maximumEntries int // of each part
 }
 
 // tokenSum is the SHA-256 of a whole token, so that the cache holds no credential.
@@ -43,22 +49,35 @@ type liveSession struct {
 }
 
 func newCache(size int, now func() time.Time) (*cache, error) {
+	c := &cache{maximumEntries: size}
 	untilExpiry := func(e otter.Entry[tokenSum, *verified]) time.Duration {
 		return max(time.Unix(e.Value.claims.ExpiresAt, 0).Sub(now()), time.Second)
 	}
 	tokens, err := otter.New(&otter.Options[tokenSum, *verified]{
 		MaximumSize: size, ExpiryCalculator: otter.ExpiryCreatingFunc(untilExpiry),
+		OnAtomicDeletion: countOverflow[tokenSum, *verified](&c.tokensOut),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("token cache: %w", err)
 	}
 	sessions, err := otter.New(&otter.Options[string, *liveSession]{
 		MaximumSize: size, ExpiryCalculator: otter.ExpiryCreating[string, *liveSession](liveTTL),
+		OnAtomicDeletion: countOverflow[string, *liveSession](&c.sessionsOut),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("session cache: %w", err)
 	}
-	return &cache{tokens: tokens, sessions: sessions}, nil
+	c.tokens, c.sessions = tokens, sessions
+	return c, nil
+}
+
+// countOverflow counts the entries that made room for others.
+func countOverflow[K comparable, V any](counter *atomic.Int64) func(otter.DeletionEvent[K, V]) {
+	return func(e otter.DeletionEvent[K, V]) {
+		if e.Cause == otter.CauseOverflow {
+			counter.Add(1)
+		}
+	}
 }
 
 // put keeps the claims of a verified token, without those that were compared and are not needed again.
@@ -74,6 +93,7 @@ func (c *cache) claims(text string, ring *token.KeyRing) (*token.Claims, bool) {
 	if !ok || known.ring != ring {
 		return nil, false
 	}
+	c.tokenHits.Add(1)
 	return &known.claims, true
 }
 
@@ -95,13 +115,19 @@ func (c *cache) evictAllSessions() {
 type CacheStats struct {
 	Tokens   int   // verified tokens in the cache
 	Sessions int   // live sessions in the cache
+	Limit    int   // entries that each of the two may have
 	Hits     int64 // requests that needed no database
 	Loads    int64 // sessions read from the database
+
+	TokenHits, TokenMisses           int64 // tokens that were not verified again, and those that were
+	TokenEvictions, SessionEvictions int64 // entries that made room for others
 }
 
 func (c *cache) stats() CacheStats {
 	return CacheStats{
 		Tokens: c.tokens.EstimatedSize(), Sessions: c.sessions.EstimatedSize(),
-		Hits: c.hits.Load(), Loads: c.loads.Load(),
+		Limit: c.maximumEntries, Hits: c.hits.Load(), Loads: c.loads.Load(),
+		TokenHits: c.tokenHits.Load(), TokenMisses: c.tokenMisses.Load(),
+		TokenEvictions: c.tokensOut.Load(), SessionEvictions: c.sessionsOut.Load(),
 	}
 }

@@ -1,10 +1,12 @@
 package security
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
 
+	"sherpa/metrics"
 	"sherpa/models"
 	"sherpa/security/password"
 	"sherpa/security/token"
@@ -78,6 +80,22 @@ func hashError(err error) error {
 		return &Error{Code: Overloaded, RetryAfter: time.Second, Err: err}
 	}
 	return err
+}
+
+// resultOf says how an action went, for the metrics.
+func resultOf(err error) string {
+	var known *Error
+	switch {
+	case err == nil:
+		return metrics.ResultOK
+	case errors.As(err, &known):
+		return string(known.Code)
+	case errors.Is(err, context.Canceled):
+		return metrics.ResultCanceled
+	case errors.Is(err, models.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+		return metrics.ResultUnavailable
+	}
+	return metrics.ResultError
 }
 
 func sessionEnded(reason models.EndedReason) error { return &Error{Code: SessionEnded, Reason: reason} }

@@ -20,6 +20,7 @@ func (s *Service) Identify(ctx context.Context, text string) (*Principal, error)
 	if claims, ok := s.cache.claims(text, ring); ok {
 		return s.Identity(ctx, claims)
 	}
+	s.cache.tokenMisses.Add(1)
 	claims, err := s.verify(text, ring)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -51,6 +52,12 @@ func (l Login) RefreshExpiresIn() time.Duration {
 // the count after a success. The error is *Error with code throttled, overloaded or invalid_credentials, or
 // wraps models.ErrUnavailable.
 func (s *Service) LogIn(ctx context.Context, credentials Credentials, client Client) (Login, error) {
+	login, err := s.logIn(ctx, credentials, client)
+	s.Metrics.Login(resultOf(err))
+	return login, err
+}
+
+func (s *Service) logIn(ctx context.Context, credentials Credentials, client Client) (Login, error) {
 	ctx = WithClient(ctx, client)
 	user, err := s.authenticateThrottled(ctx, models.EventLoginFailed, credentials, client)
 	if err != nil {
@@ -132,7 +139,8 @@ func (s *Service) strengthen(ctx context.Context, user models.User, given string
 		err = s.Store.RehashPassword(ctx, user.ID, user.PasswordHash, hash)
 	}
 	if err != nil {
-		s.Logger.WarnContext(ctx, "rehash password", "user_id", user.ID, "error", err)
+		s.Logger.WarnContext(ctx, "a password keeps its old hash; the next login tries again, and "+
+			"nothing needs to be done", "user.id", strconv.FormatInt(user.ID, 10), "error", err)
 	}
 }
 

@@ -20,6 +20,12 @@ const (
 // LogOut ends sessions of the one whose access token this is. A session that has ended already is no error.
 // It returns the principal, or nil when the session had ended. The errors are those of Identify.
 func (s *Service) LogOut(ctx context.Context, accessToken string, scope Scope) (*Principal, error) {
+	principal, err := s.logOut(ctx, accessToken, scope)
+	s.Metrics.Logout(resultOf(err))
+	return principal, err
+}
+
+func (s *Service) logOut(ctx context.Context, accessToken string, scope Scope) (*Principal, error) {
 	claims, err := s.Verify(accessToken)
 	if err != nil {
 		return nil, err
@@ -38,6 +44,12 @@ func (s *Service) LogOut(ctx context.Context, accessToken string, scope Scope) (
 // LogOutByRefreshToken is LogOut for a client that has only its refresh token left. A token that was used
 // before can end its own session only.
 func (s *Service) LogOutByRefreshToken(ctx context.Context, refreshToken string, scope Scope) error {
+	err := s.logOutByRefreshToken(ctx, refreshToken, scope)
+	s.Metrics.Logout(resultOf(err))
+	return err
+}
+
+func (s *Service) logOutByRefreshToken(ctx context.Context, refreshToken string, scope Scope) error {
 	presented, err := s.Keys().ParseRefresh(refreshToken)
 	if err != nil {
 		return &Error{Code: RefreshInvalid}

@@ -14,6 +14,12 @@ import (
 // and ends the session. The error is *Error: refresh_token_invalid or session_ended; or it wraps
 // models.ErrUnavailable.
 func (s *Service) Refresh(ctx context.Context, text string) (Login, error) {
+	login, err := s.refresh(ctx, text)
+	s.Metrics.Refresh(resultOf(err))
+	return login, err
+}
+
+func (s *Service) refresh(ctx context.Context, text string) (Login, error) {
 	presented, err := s.Keys().ParseRefresh(text)
 	if err != nil {
 		return Login{}, &Error{Code: RefreshInvalid}

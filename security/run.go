@@ -48,7 +48,8 @@ func (s *Service) report(ctx context.Context, failing bool, err error) bool {
 	switch {
 	case ctx.Err() != nil:
 	case err != nil && !failing:
-		s.Logger.ErrorContext(ctx, "the revocation feed cannot be read; cached sessions stay valid for 30 s",
+		s.Logger.ErrorContext(ctx, "the revocation feed cannot be read: cached sessions stay valid for "+
+			"30 s, then every request gets 503; see that the database runs and answers",
 			"error", err)
 	case err == nil && failing:
 		s.Logger.InfoContext(ctx, "the revocation feed can be read again")
@@ -61,7 +62,8 @@ func (s *Service) Purge(ctx context.Context) {
 	for {
 		more, err := s.Store.Purge(ctx, s.Now(), s.Settings.EventRetention, purgeBatch)
 		if err != nil && !errors.Is(err, context.Canceled) {
-			s.Logger.WarnContext(ctx, "purge of old rows failed; the next try is in a minute", "error", err)
+			s.Logger.WarnContext(ctx, "purge of old rows failed; the next try is in a minute. If it fails "+
+				"for hours, see that the database takes changes and that its disk has room", "error", err)
 		}
 		if err != nil || !more {
 			return

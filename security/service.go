@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sherpa/metrics"
 	"sherpa/models"
 	"sherpa/security/password"
 	"sherpa/security/token"
@@ -30,7 +31,7 @@ const (
 )
 
 // Parts are what a Service is made of. All are required, except that a Service without Keys can manage users
-// and sessions but accepts no token and makes none.
+// and sessions but accepts no token and makes none, and that one without Metrics counts nothing.
 type Parts struct {
 	Store    *models.Store
 	Hasher   *password.Hasher
@@ -39,6 +40,7 @@ type Parts struct {
 	Settings Settings
 	Logger   *slog.Logger
 	Now      func() time.Time
+	Metrics  *metrics.Metrics
 }
 
 // Service does everything that happens to users and sessions. It is safe for concurrent use. Create it with
@@ -70,6 +72,9 @@ func NewService(parts Parts) (*Service, error) {
 
 // CacheStats returns how well the cache works.
 func (s *Service) CacheStats() CacheStats { return s.cache.stats() }
+
+// FeedAge returns the age of the latest poll of the revocation feed, math.MaxInt64 before the first one.
+func (s *Service) FeedAge() time.Duration { return s.feed.age(s.Now()) }
 
 // newID returns 130 bits of randomness as 26 letters and digits.
 func newID() string { return rand.Text() }

@@ -17,7 +17,10 @@ func (s *Service) endSession(
 	if err != nil {
 		return false, fmt.Errorf("end session: %w", err)
 	}
-	s.cache.evict(id)
+	s.cache.evict(id) // also when it had ended before: this replica may not know yet
+	if ended {
+		s.Metrics.SessionsEnded(string(why), 1)
+	}
 	return ended, nil
 }
 
@@ -29,8 +32,14 @@ func (s *Service) endSessions(
 	if err != nil {
 		return 0, fmt.Errorf("end sessions: %w", err)
 	}
-	s.cache.evict(ended...)
+	s.forget(why, ended)
 	return len(ended), nil
+}
+
+// forget makes the cache forget sessions that have ended.
+func (s *Service) forget(why models.EndedReason, ended []string) {
+	s.cache.evict(ended...)
+	s.Metrics.SessionsEnded(string(why), len(ended))
 }
 
 // EndSession ends one session on behalf of an operator. It reports whether the session was still alive; the

@@ -33,6 +33,7 @@ func (s *Service) countAttempt(
 	if count.Wait == 0 {
 		return count, nil
 	}
+	s.Metrics.Throttled()
 	wait := (count.Wait + time.Second - 1).Truncate(time.Second)
 	return count, &Error{Code: Throttled, RetryAfter: wait}
 }

@@ -87,7 +87,7 @@ func (s *Service) setPassword(ctx context.Context, user models.User, next, excep
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
-	s.cache.evict(ended...)
+	s.forget(models.EndedByPasswordChange, ended)
 	return nil
 }
 
@@ -106,7 +106,7 @@ func (s *Service) SetRoles(ctx context.Context, userID int64, roles []string) er
 // models.ErrNotFound.
 func (s *Service) DisableUser(ctx context.Context, userID int64) error {
 	ended, err := s.Store.DisableUser(ctx, userID, s.Now())
-	s.cache.evict(ended...)
+	s.forget(models.EndedByDisable, ended)
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/crypto/argon2"
 )
@@ -38,6 +39,18 @@ type Hasher struct {
 	queue    chan struct{} // one place for each hash that runs or waits
 	computed atomic.Int64
 	dummy    string
+
+	// Waited is told how long each hash waited for its turn; nil is for nobody. Set it before the first hash.
+	Waited func(time.Duration)
+}
+
+// Load says how busy a Hasher is.
+type Load struct{ Running, Waiting, Slots int }
+
+// Load returns how busy the hasher is at this moment.
+func (h *Hasher) Load() Load {
+	running := len(h.slots)
+	return Load{Running: running, Waiting: max(0, len(h.queue)-running), Slots: cap(h.slots)}
 }
 
 // NewHasher returns a Hasher that computes at most slots hashes at a time; slots is at least 1.
@@ -117,11 +130,15 @@ func (h *Hasher) compute(
 	default:
 		return nil, ErrOverloaded
 	}
+	began := time.Now()
 	select {
 	case h.slots <- struct{}{}:
 		defer func() { <-h.slots }()
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait to hash password: %w", ctx.Err())
+	}
+	if h.Waited != nil {
+		h.Waited(time.Since(began))
 	}
 	h.computed.Add(1)
 	return argon2.IDKey([]byte(password), salt, p.Time, p.MemoryKiB, p.Threads, size), nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 )
 
 func cheap() Params { return Params{MemoryKiB: 64, Time: 1, Threads: 1} }
@@ -138,6 +139,33 @@ func TestHasherComputesAFewAtATime(t *testing.T) {
 	<-h.slots
 	if _, err := h.Hash(t.Context(), "a"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestHasherLoad: the metrics show who hashes, who waits, and for how long.
+func TestHasherLoad(t *testing.T) {
+	t.Parallel()
+	h := NewHasher(cheap(), 2)
+	waited := make(chan time.Duration, 1)
+	h.Waited = func(d time.Duration) { waited <- d }
+	if got, want := h.Load(), (Load{Slots: 2}); got != want {
+		t.Errorf("idle: %+v, want %+v", got, want)
+	}
+	for range 3 { // two that hash and one that waits
+		h.queue <- struct{}{}
+	}
+	for range 2 {
+		h.slots <- struct{}{}
+	}
+	if got, want := h.Load(), (Load{Running: 2, Waiting: 1, Slots: 2}); got != want {
+		t.Errorf("busy: %+v, want %+v", got, want)
+	}
+	<-h.slots
+	if _, err := h.Hash(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	if d := <-waited; d < 0 {
+		t.Errorf("waited %v", d)
 	}
 }
 
