@@ -19,6 +19,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
+// patience is how long a step may take on a machine that is busy with other tests.
+const patience = time.Minute
+
 // tab is a tab of a headless Chromium. It remembers what the page asked for and what it complained about.
 type tab struct {
 	t   *testing.T
@@ -84,7 +87,7 @@ func (b *tab) listen(event any) {
 // do runs the steps one after the other, with a limit: an element that never appears is waited for.
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	for i, step := range steps {
 		if err := chromedp.Do(ctx, step); err != nil {
@@ -106,7 +109,7 @@ func (b *tab) fail(err error) {
 // eval returns the value of an expression, awaited.
 func eval[T any](b *tab, expression string) T {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 	if err != nil {
@@ -118,9 +121,10 @@ func eval[T any](b *tab, expression string) T {
 // until waits for a condition of the page.
 func (b *tab) until(condition string) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
-	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](condition)); err != nil {
+	wait := chromedp.Poll[bool](condition, chromedp.WithPollingTimeout(0))
+	if _, err := chromedp.Run(ctx, wait); err != nil {
 		b.fail(fmt.Errorf("never true: %s: %w", condition, err))
 	}
 }

@@ -80,7 +80,8 @@ func build(config Config, routes func(a *api, open, protected group)) (*gin.Engi
 	a := &api{
 		router: newRouter(config.Logger), pages: pages, gate: gate, version: config.Version,
 		service: config.Service, store: config.Store, withDocs: config.Docs,
-		now:      func() time.Time { return config.Now().Truncate(time.Millisecond) }, // as the store keeps it
+		// as the store keeps it
+		now:      func() time.Time { return config.Now().Truncate(time.Millisecond) },
 		stopping: config.Stopping, requests: config.Metrics.Requests(),
 	}
 	if err := a.prepare(config); err != nil {
