@@ -110,7 +110,7 @@ func TestFailedLoginIsOneQuietLine(t *testing.T) {
 	s := newServer(t)
 	s.post("/auth", credentials(username, "wrong"))
 	s.mountain("x.y.z")
-	log := s.waitForLog(`"route":"/mountain/:name"`)
+	log := s.waitForLog(`"http.route":"/mountain/:name"`)
 	for _, want := range []string{
 		`"level":"INFO","msg":"event","event.name":"login_failed"`,
 		`"level":"INFO","msg":"refused","request_id":"`,

@@ -32,7 +32,7 @@ func TestObserver(t *testing.T) {
 		_, _, _ = s.SessionWithUser(gone, "one") // the client has hung up
 		for operation, want := range map[string]int{
 			"insert into users": 1, "create session": 1, "read session": 3, "end sessions": 1,
-			"revoke session": 1, "begin": 2, "commit": 2,
+			"revoke session": 1, "begin": 3, "commit": 3,
 		} {
 			if done[operation] != want {
 				t.Errorf("%q was seen %d times, want %d", operation, done[operation], want)
