@@ -107,8 +107,8 @@ func (v variables) warnOfUnsupported() {
 	}
 }
 
-// headers reads name=value,name=value, where the values are percent-encoded. No message repeats them: they may
-// be secrets.
+// headers reads name=value,name=value, where the values are percent-encoded. No message repeats them: they
+// may be secrets.
 func (v variables) headers() http.Header {
 	all := http.Header{}
 	for pair := range strings.SplitSeq(v.exporter("HEADERS"), ",") {

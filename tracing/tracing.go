@@ -1,8 +1,8 @@
 // Package tracing sends spans of requests, password hashes and database statements to an OpenTelemetry
 // collector, when the standard variables of OpenTelemetry ask for it.
 //
-// It is the only package that knows OpenTelemetry. A span has names from the code, statuses, times, ids and the
-// client's address. It never has a path, a query, a body, a token, SQL, or the text of an error.
+// It is the only package that knows OpenTelemetry. A span has names from the code, statuses, times, ids and
+// the client's address. It never has a path, a query, a body, a token, SQL, or the text of an error.
 package tracing
 
 import (
@@ -37,8 +37,8 @@ type Tracer struct {
 }
 
 // New returns a Tracer, or nil when the variables do not ask for one. A mistake in them never stops a start:
-// they may be meant for other programs, too. The SDK itself reads from the process what concerns sampling, the
-// resource and the queue.
+// they may be meant for other programs, too. The SDK itself reads from the process what concerns sampling,
+// the resource and the queue.
 func New(config Config) *Tracer {
 	settings, ok := readSettings(config.Lookup, config.Warn)
 	if !ok {
