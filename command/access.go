@@ -47,6 +47,13 @@ func appendAccess(line []byte, a handlers.Access) []byte {
 	line = appendText(line, a.Client)
 	line = append(line, `,"request_id":`...)
 	line = appendText(line, a.RequestID)
+	if a.TraceID != "" {
+		line = append(line, `,"trace_id":"`...)
+		line = append(line, a.TraceID...)
+		line = append(line, `","span_id":"`...)
+		line = append(line, a.SpanID...)
+		line = append(line, '"')
+	}
 	if a.UserID != 0 {
 		line = append(line, `,"user.id":"`...)
 		line = strconv.AppendInt(line, a.UserID, 10)

@@ -30,6 +30,9 @@ func TestAccessLineIsThatOfSlog(t *testing.T) {
 		{"nobody", func(a *handlers.Access) { a.UserID = 0 }},
 		{"no route", func(a *handlers.Access) { a.Route, a.Status = "", 404 }},
 		{"neither", func(a *handlers.Access) { a.Route, a.UserID = "", 0 }},
+		{"with a trace", func(a *handlers.Access) {
+			a.TraceID, a.SpanID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+		}},
 		{"another zone", func(a *handlers.Access) { a.At = a.At.In(time.FixedZone("", 3600)) }},
 		{"a whole second", func(a *handlers.Access) { a.At = a.At.Truncate(time.Second) }},
 		{"a warning", func(a *handlers.Access) { a.Level = slog.LevelWarn }},

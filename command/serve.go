@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"sherpa/handlers"
-	"sherpa/metrics"
 	"sherpa/models"
 	"sherpa/security"
 )
@@ -33,24 +32,25 @@ func (serveCommand) Run(ctx context.Context, config *Config, std Streams) (err e
 		return err
 	}
 	config.warnOfOpenKeyFiles(ctx, log.Logger)
-	counts := newMetrics(config.build)
-	store.Observe(counts.Operation)
-	service, err := newService(config, store, keys, log.Logger, counts)
+	watch := observers{newMetrics(config.build), newTracer(ctx, config, log.Logger)}
+	defer watch.tracer.Stop()
+	store.Observe(watch.statements(store.System()))
+	service, err := newService(config, store, keys, log.Logger, watch)
 	if err != nil {
 		return err
 	}
 	if waited {
 		service.StartedDuringOutage()
 	}
-	return server{config, std, log, counts, store, service}.run(ctx)
+	return server{config, std, log, watch, store, service}.run(ctx)
 }
 
 // server is what serves: the parts that live as long as the process.
 type server struct {
-	config  *Config
-	std     Streams
-	log     logs
-	metrics *metrics.Metrics
+	config *Config
+	std    Streams
+	log    logs
+	observers
 	store   *models.Store
 	service *security.Service
 }
@@ -98,7 +98,7 @@ func (s server) handlers(ctx context.Context) handlers.Config {
 		Service: s.service, Store: s.store, Now: time.Now, Logger: s.log.Logger,
 		AccessLog: s.log.access, Docs: s.config.Docs.on, Origins: s.config.CORSOrigins,
 		TrustedProxies: s.config.TrustedProxies, Stopping: ctx.Done(),
-		Version: s.config.build.Version, Metrics: s.metrics,
+		Version: s.config.build.Version, Metrics: s.metrics, Tracer: s.tracer,
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	"sherpa/metrics"
 	"sherpa/models"
 	"sherpa/security"
 	"sherpa/security/password"
@@ -27,7 +26,7 @@ func withService(ctx context.Context, config *Config, do func(*security.Service)
 // useService closes the store at the end.
 func useService(config *Config, store *models.Store, do func(*security.Service) error) (err error) {
 	defer func() { err = errors.Join(err, store.Close()) }()
-	service, err := newService(config, store, token.KeyRing{}, slog.New(slog.DiscardHandler), nil)
+	service, err := newService(config, store, token.KeyRing{}, slog.New(slog.DiscardHandler), observers{})
 	if err != nil {
 		return err
 	}
@@ -35,10 +34,10 @@ func useService(config *Config, store *models.Store, do func(*security.Service) 
 }
 
 func newService(
-	config *Config, store *models.Store, keys token.KeyRing, logger *slog.Logger, counts *metrics.Metrics,
+	config *Config, store *models.Store, keys token.KeyRing, logger *slog.Logger, watch observers,
 ) (*security.Service, error) {
 	hasher := newHasher()
-	hasher.Waited = counts.HashWaited
+	hasher.Hashed = watch.hashed
 	return security.NewService(security.Parts{
 		Store:    store,
 		Hasher:   hasher,
@@ -47,7 +46,7 @@ func newService(
 		Settings: config.security(),
 		Logger:   logger,
 		Now:      time.Now,
-		Metrics:  counts,
+		Metrics:  watch.metrics,
 	})
 }
 

@@ -18,6 +18,9 @@ import (
 const (
 	fieldClient = "client.address"
 	fieldUser   = "user.id"
+
+	fieldTrace = "trace_id"
+	fieldSpan  = "span_id"
 )
 
 // Access is what the access log says about a request. It has the route, not the path: a path may hold what
@@ -32,6 +35,8 @@ type Access struct {
 	Client    string // its address
 	RequestID string
 	UserID    int64 // 0 for nobody
+
+	TraceID, SpanID string // empty without tracing
 }
 
 // AccessLog writes a line about each request.
@@ -65,12 +70,15 @@ func (l SlogAccess) Log(a Access) {
 	if !l.Logger.Enabled(ctx, a.Level) {
 		return
 	}
-	var route, user slog.Attr // an empty attribute is left out
+	var route, user, traceID, spanID slog.Attr // an empty attribute is left out
 	if a.Route != "" {
 		route = slog.String("http.route", a.Route)
 	}
 	if a.UserID != 0 {
 		user = slog.String(fieldUser, strconv.FormatInt(a.UserID, 10))
+	}
+	if a.TraceID != "" {
+		traceID, spanID = slog.String(fieldTrace, a.TraceID), slog.String(fieldSpan, a.SpanID)
 	}
 	record := slog.NewRecord(a.At, a.Level, "request", 0) // 0: to look for the caller costs time
 	record.AddAttrs(
@@ -80,6 +88,8 @@ func (l SlogAccess) Log(a Access) {
 		slog.Int64("duration_us", a.Took.Microseconds()),
 		slog.String(fieldClient, a.Client),
 		slog.String("request_id", a.RequestID),
+		traceID,
+		spanID,
 		user)
 	_ = l.Logger.Handler().Handle(ctx, record) // like Logger.Log: an error has no reader
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"sherpa/handlers"
+	"sherpa/internal/testotlp"
+	"sherpa/tracing"
 )
 
 // quiet is a response that costs nothing to write.
@@ -41,6 +43,12 @@ func BenchmarkMountain(b *testing.B) {
 		}
 		return router
 	}
+	tracer := func(sampled bool) *tracing.Tracer {
+		collector := testotlp.New(b)
+		flags := map[bool]string{true: "always_on", false: "always_off"}
+		b.Setenv("OTEL_TRACES_SAMPLER", flags[sampled])
+		return newTracer(b, collector)
+	}
 	for _, row := range []struct {
 		name   string
 		router http.Handler
@@ -50,6 +58,8 @@ func BenchmarkMountain(b *testing.B) {
 		{"no log", sherpa(func(c *handlers.Config) { c.AccessLog = nil })},
 		{"no metrics", sherpa(func(c *handlers.Config) { c.AccessLog, c.Metrics = noLog{}, nil })},
 		{"sherpa", sherpa(func(c *handlers.Config) { c.AccessLog = noLog{} })},
+		{"not sampled", sherpa(func(c *handlers.Config) { c.AccessLog, c.Tracer = noLog{}, tracer(false) })},
+		{"traced", sherpa(func(c *handlers.Config) { c.AccessLog, c.Tracer = noLog{}, tracer(true) })},
 	} {
 		router := row.router
 		b.Run(row.name, func(b *testing.B) {

@@ -8,18 +8,22 @@ import (
 	"regexp"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"sherpa/metrics"
+	"sherpa/security"
+	"sherpa/tracing"
 )
 
 // goodRequestID is what a proxy may name a request; anything else could forge a line in a log.
 var goodRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{8,64}$`)
 
-// observe gives the request an id. At its end it counts the request, and logs one line, unless log is nil.
-func observe(log AccessLog, requests *metrics.Requests) gin.HandlerFunc {
+// observe gives the request an id. At its end it counts the request, and logs one line, unless log is nil. The
+// line has the ids of its trace, where there is one.
+func observe(log AccessLog, requests *metrics.Requests, traced bool) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		id := c.GetHeader(headerRequestID)
 		if id == "" || !goodRequestID.MatchString(id) {
@@ -28,19 +32,54 @@ func observe(log AccessLog, requests *metrics.Requests) gin.HandlerFunc {
 		c.Writer.Header()[headerRequestID] = []string{id}
 		if log != nil || requests != nil {
 			start := time.Now()
-			defer func() { finish(c, log, requests, start) }() // deferred: an aborted answer is counted, too
+			// Deferred: an aborted answer is counted, too.
+			defer func() { finish(c, log, requests, traced, start) }()
 		}
 		c.Next()
 	}
 }
 
 // finish reads the clock once for both.
-func finish(c *gin.Context, log AccessLog, requests *metrics.Requests, start time.Time) {
+func finish(c *gin.Context, log AccessLog, requests *metrics.Requests, traced bool, start time.Time) {
 	end := time.Now()
 	took := end.Sub(start)
 	requests.Observe(c.Request.Method, c.FullPath(), c.Writer.Status(), took)
-	if log != nil {
-		log.Log(accessOf(c, end, took))
+	if log == nil {
+		return
+	}
+	line := accessOf(c, end, took)
+	if traced {
+		line.TraceID, line.SpanID = tracing.IDs(c.Request.Context())
+	}
+	log.Log(line)
+}
+
+// trace makes a span of each request. Probes have none: they come several times a second and say nothing.
+func trace(tracer *tracing.Tracer) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		switch c.FullPath() {
+		case pathHealth, pathReady:
+			return // the next handler follows
+		}
+		ctx, span := tracer.Request(c.Request.Context(), c.Request.Header, spanOf(c))
+		c.Request = c.Request.WithContext(ctx)
+		defer func() { // deferred: an aborted answer has a span, too
+			principal, _ := security.PrincipalOf(c)
+			span.End(c.Writer.Status(), principal.UserID)
+		}()
+		c.Next()
+	}
+}
+
+func spanOf(c *gin.Context) tracing.Request {
+	scheme := "http"
+	if c.Request.TLS != nil {
+		scheme = "https"
+	}
+	return tracing.Request{
+		Method: metrics.MethodOf(c.Request.Method), Route: c.FullPath(), Scheme: scheme,
+		Protocol: strings.TrimPrefix(c.Request.Proto, "HTTP/"), Client: clientAddress(c),
+		RequestID: requestID(c),
 	}
 }
 

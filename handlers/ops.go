@@ -25,7 +25,7 @@ func NewOps(config Config, profiles bool) (http.Handler, error) {
 	}
 	a.engine.HandleMethodNotAllowed = true
 	a.engine.RedirectTrailingSlash = false
-	a.engine.Use(observe(nil, nil), a.recover, secureHeaders())
+	a.engine.Use(observe(nil, nil, false), a.recover, secureHeaders())
 	a.engine.NoMethod(a.noMethod)
 	a.engine.NoRoute(a.adapt(func(*gin.Context) error {
 		return NotFound("There is nothing at this path. This is the address for operations: it has " +

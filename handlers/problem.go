@@ -13,6 +13,7 @@ import (
 
 	"sherpa/models"
 	"sherpa/security"
+	"sherpa/tracing"
 )
 
 const problemMediaType = "application/problem+json"
@@ -98,12 +99,17 @@ func (r *renderer) log(c *gin.Context, status int, code security.Code, err error
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		level = slog.LevelInfo
 	}
-	var advice slog.Attr // an empty attribute is left out
+	var advice, trace, span slog.Attr // an empty attribute is left out
+	if traceID, spanID := tracing.IDs(c.Request.Context()); traceID != "" {
+		trace, span = slog.String(fieldTrace, traceID), slog.String(fieldSpan, spanID)
+	}
 	if level >= slog.LevelWarn {
 		advice = slog.String("advice", adviceOn(code))
 	}
 	r.logger.LogAttrs(c.Request.Context(), level, "refused",
 		slog.String("request_id", requestID(c)),
+		trace,
+		span,
 		slog.String("code", string(code)),
 		slog.String(fieldClient, c.ClientIP()),
 		slog.Any("error", err),

@@ -30,6 +30,13 @@ func newRareLog(logger *slog.Logger) *rareLog {
 	return &rareLog{logger: logger, kinds: map[string]*repeats{}}
 }
 
+// RareWarnings returns a function that logs a warning: the first of a kind at once, and those of the next
+// minute as one line with their count. Kinds come from a bounded set.
+func RareWarnings(logger *slog.Logger) func(kind, text string) {
+	rare := newRareLog(logger)
+	return func(kind, text string) { rare.log(slog.LevelWarn, kind, text) }
+}
+
 // log takes a kind from a bounded set, because each is kept for a minute.
 func (l *rareLog) log(level slog.Level, kind, text string) {
 	l.mu.Lock()

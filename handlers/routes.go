@@ -19,6 +19,7 @@ import (
 	"sherpa/metrics"
 	"sherpa/models"
 	"sherpa/security"
+	"sherpa/tracing"
 )
 
 // Config is what New needs.
@@ -34,6 +35,7 @@ type Config struct {
 	TrustedProxies []netip.Prefix   // whose X-Forwarded-For is believed; none by default
 	Stopping       <-chan struct{}  // closed when the process has been told to stop; nil is never
 	Metrics        *metrics.Metrics // nil for none
+	Tracer         *tracing.Tracer  // nil for none
 }
 
 // routes is the whole API on one screen. Nobody guards the open routes, though some check a token themselves;
@@ -139,7 +141,11 @@ func (a *api) prepare(config Config) error {
 	if err := a.engine.SetTrustedProxies(networks(config.TrustedProxies)); err != nil {
 		return fmt.Errorf("trusted proxies: %w", err)
 	}
-	a.engine.Use(observe(config.AccessLog, a.requests), a.recover, secureHeaders())
+	a.engine.Use(observe(config.AccessLog, a.requests, config.Tracer != nil))
+	if config.Tracer != nil {
+		a.engine.Use(trace(config.Tracer))
+	}
+	a.engine.Use(a.recover, secureHeaders())
 	if len(config.Origins) > 0 {
 		a.engine.Use(crossOrigin(config.Origins))
 	}

@@ -86,12 +86,20 @@ func (b *batcher[Item, Result]) collect(first queued[Item, Result]) []queued[Ite
 	return all
 }
 
+// context returns one with the values of the first caller, whose trace gets the statements of the batch. It
+// outlives this caller, because others wait for the batch as well.
+func (b *batcher[Item, Result]) context(first context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(first), writeWait)
+	unlink := context.AfterFunc(b.ctx, cancel)
+	return ctx, func() { unlink(); cancel() }
+}
+
 func (b *batcher[Item, Result]) applyAll(all []queued[Item, Result]) {
 	all = slices.DeleteFunc(all, func(q queued[Item, Result]) bool { return q.ctx.Err() != nil })
 	if len(all) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(b.ctx, writeWait)
+	ctx, cancel := b.context(all[0].ctx)
 	defer cancel()
 	items := make([]Item, len(all))
 	for i, q := range all {

@@ -16,6 +16,7 @@ const closeWait = 3 * time.Second
 // engine is what differs between the databases. All other SQL has one text for both.
 type engine struct {
 	name         string // for people
+	system       string // for OpenTelemetry
 	dialect      goose.Dialect
 	versionTable string
 	migrate      func(context.Context, *connection) error // brings the schema up to date
@@ -47,8 +48,8 @@ type connection struct {
 }
 
 // Observer is told how long an operation on the database took, with its wait for a connection, and whether
-// the database failed to carry it out. Operations are names in the code.
-type Observer func(operation string, took time.Duration, failed bool)
+// the database failed to carry it out. Operations are names in the code. The context is the caller's.
+type Observer func(ctx context.Context, operation string, took time.Duration, failed bool)
 
 // Observe sets the observer. It must be called before the store is used.
 func (c *connection) Observe(observer Observer) { c.observer = observer }
@@ -57,6 +58,9 @@ func (c *connection) Observe(observer Observer) { c.observer = observer }
 func (c *connection) Pools() map[string]*sql.DB {
 	return map[string]*sql.DB{"read": c.read, "write": c.write}
 }
+
+// System returns what OpenTelemetry calls the engine (attribute db.system.name).
+func (c *connection) System() string { return c.engine.system }
 
 // Name returns where the database is: the absolute path of the file, or the URL without its password.
 func (c *connection) Name() string { return c.name }

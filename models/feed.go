@@ -75,7 +75,7 @@ func (s *Store) revoke(ctx context.Context, tx *sql.Tx, sessionIDs []string) err
 	for _, id := range sessionIDs {
 		began := time.Now()
 		_, err := tx.ExecContext(ctx, query, id)
-		if err := s.finish("revoke session", began, err); err != nil {
+		if err := s.finish(ctx, "revoke session", began, err); err != nil {
 			return err
 		}
 	}

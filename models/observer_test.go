@@ -11,7 +11,7 @@ func TestObserver(t *testing.T) {
 	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
 		s := openStore(t, database(t))
 		done, failed := map[string]int{}, map[string]int{}
-		s.Observe(func(operation string, took time.Duration, failure bool) {
+		s.Observe(func(_ context.Context, operation string, took time.Duration, failure bool) {
 			done[operation]++
 			if failure {
 				failed[operation]++

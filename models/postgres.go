@@ -48,6 +48,7 @@ func serverLimits() map[string]string {
 func postgresEngine(p postgres) engine {
 	return engine{
 		name:         "PostgreSQL",
+		system:       "postgresql",
 		dialect:      goose.DialectPostgres,
 		versionTable: "sherpa_db_version",
 		migrate:      p.migrate,

@@ -20,7 +20,7 @@ func (s *Store) Purge(
 		}
 		began := time.Now()
 		n, err := s.purge(ctx, t, at, limit)
-		if err := s.finish("purge "+t.name, began, err); err != nil {
+		if err := s.finish(ctx, "purge "+t.name, began, err); err != nil {
 			return false, err
 		}
 		more = more || n >= int64(limit)

@@ -42,7 +42,7 @@ func (c *connection) transactOnce(
 ) (sent bool, err error) {
 	began := time.Now()
 	tx, err := c.write.BeginTx(ctx, nil)
-	if err := c.finish("begin", began, err); err != nil {
+	if err := c.finish(ctx, "begin", began, err); err != nil {
 		return false, err
 	}
 	if err := fn(ctx, tx); err != nil {
@@ -50,7 +50,7 @@ func (c *connection) transactOnce(
 		return false, err
 	}
 	began = time.Now()
-	return true, c.finish("commit", began, tx.Commit())
+	return true, c.finish(ctx, "commit", began, tx.Commit())
 }
 
 // blame adds why the context ended to an error that came with it. A driver may say no more than that the
@@ -96,7 +96,7 @@ func list[T any](
 ) (all []T, err error) {
 	began := time.Now()
 	all, err = collect(each(ctx, db, scan, query, args...))
-	return all, c.finish(operation, began, err)
+	return all, c.finish(ctx, operation, began, err)
 }
 
 func collect[T any](rows iter.Seq2[T, error]) (all []T, err error) {
@@ -195,7 +195,7 @@ func readOne[T any](
 		one, err = scan(s.read.QueryRowContext(ctx, query, args...))
 		return err
 	})
-	return one, s.finish(operation, began, err)
+	return one, s.finish(ctx, operation, began, err)
 }
 
 // changeOne changes one row within writeWait, or returns ErrNotFound when it changed none.
@@ -235,7 +235,7 @@ func (s *Store) nextID(ctx context.Context, tx *sql.Tx, counter string) (id int6
 		ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value`
 	began := time.Now()
 	err = tx.QueryRowContext(ctx, query, counter).Scan(&id)
-	return id, s.finish("next id", began, err)
+	return id, s.finish(ctx, "next id", began, err)
 }
 
 // execOne runs a statement that changes one row, or returns ErrNotFound when it changed none.
@@ -245,7 +245,7 @@ func (c *connection) execOne(ctx context.Context, db queryer, operation, query s
 	if err == nil && n == 0 {
 		err = sql.ErrNoRows
 	}
-	return c.finish(operation, began, err)
+	return c.finish(ctx, operation, began, err)
 }
 
 // changed returns how many rows a statement changed.
@@ -258,11 +258,11 @@ func changed(result sql.Result, err error) (int64, error) {
 
 // finish is wrap for an operation that began at a time; the observer learns of it. A client who hung up is no
 // failure of the database.
-func (c *connection) finish(operation string, began time.Time, err error) error {
+func (c *connection) finish(ctx context.Context, operation string, began time.Time, err error) error {
 	err = c.wrap(operation, err)
 	if c.observer != nil {
 		failed := errors.Is(err, ErrUnavailable) && !errors.Is(err, context.Canceled)
-		c.observer(operation, time.Since(began), failed)
+		c.observer(ctx, operation, time.Since(began), failed)
 	}
 	return err
 }

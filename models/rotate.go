@@ -26,7 +26,7 @@ func (s *Store) RotateSession(ctx context.Context, r Rotation) (rotated Rotated,
 		rotated, err = scanRotated(query.QueryRowContext(ctx, r.args()...))
 		return err
 	})
-	return rotated, s.finish("rotate session", began, err)
+	return rotated, s.finish(ctx, "rotate session", began, err)
 }
 
 // rotateBatch carries out several rotations with one commit. The result is nil for those that it did not
@@ -49,7 +49,7 @@ func (s *Store) rotateInTransaction(ctx context.Context, all []Rotation) ([]*Rot
 		rotate := tx.StmtContext(ctx, query)
 		defer rotate.Close() //nolint:errcheck // nothing is lost: the commit says what was done
 		began := time.Now()
-		return s.finish(rotateOperation, began, rotateEach(ctx, rotate, all, done))
+		return s.finish(ctx, rotateOperation, began, rotateEach(ctx, rotate, all, done))
 	})
 	return done, err
 }

@@ -82,7 +82,7 @@ func (s *Store) SessionWithUser(ctx context.Context, id string) (session Session
 		return err
 	})
 	user.ID = session.UserID
-	return session, user, s.finish("read session", began, err)
+	return session, user, s.finish(ctx, "read session", began, err)
 }
 
 // Sessions returns the user's sessions, the newest first, at most limit.

@@ -20,7 +20,7 @@ const sqliteReaders = 4
 
 func sqliteEngine() engine {
 	return engine{
-		name: "SQLite", dialect: goose.DialectSQLite3, versionTable: goose.DefaultTablename,
+		name: "SQLite", system: "sqlite", dialect: goose.DialectSQLite3, versionTable: goose.DefaultTablename,
 		clock:          `CAST(unixepoch('now', 'subsec') * 1000 AS INTEGER)`,
 		writable:       `SELECT true`, // who cannot write finds out when it does
 		version:        `SELECT sqlite_version()`,

@@ -71,7 +71,7 @@ func (s *Store) failureKey(ctx context.Context, tx *sql.Tx, a LoginAttempt) (str
 	var known bool
 	began := time.Now()
 	err := tx.QueryRowContext(ctx, query, a.NameAddressKey).Scan(&known)
-	err = s.finish("look for known address", began, err)
+	err = s.finish(ctx, "look for known address", began, err)
 	if known {
 		return a.NameAddressKey, nil
 	}
@@ -105,7 +105,7 @@ func (s *Store) waitUnless(
 	var until int64
 	began := time.Now()
 	err := tx.QueryRowContext(ctx, query, key).Scan(&until)
-	if err := s.finish("read wait", began, err); err != nil {
+	if err := s.finish(ctx, "read wait", began, err); err != nil {
 		return 0, err
 	}
 	return max(fromMillis(until).Sub(when), time.Millisecond), nil
@@ -120,13 +120,13 @@ func (s *Store) ResetFailures(ctx context.Context, a LoginAttempt) error {
 		}
 		began := time.Now()
 		_, err = tx.ExecContext(ctx, `DELETE FROM login_failures WHERE key = $1`, key)
-		if err := s.finish("reset failures", began, err); err != nil {
+		if err := s.finish(ctx, "reset failures", began, err); err != nil {
 			return err
 		}
 		const query = `INSERT INTO known_addresses (key, logged_in_at) VALUES ($1, $2)
 			ON CONFLICT (key) DO UPDATE SET logged_in_at = $2`
 		began = time.Now()
 		_, err = tx.ExecContext(ctx, query, a.NameAddressKey, millis(a.At))
-		return s.finish("store address", began, err)
+		return s.finish(ctx, "store address", began, err)
 	})
 }

@@ -119,7 +119,7 @@ func (s *Store) RehashPassword(ctx context.Context, userID int64, old, hash stri
 	defer cancel()
 	began := time.Now()
 	_, err := s.write.ExecContext(ctx, query, hash, userID, old)
-	return s.finish("rehash password", began, err)
+	return s.finish(ctx, "rehash password", began, err)
 }
 
 // DisableUser stops the user from logging in, and ends the user's sessions. It returns their ids. A second

@@ -40,8 +40,9 @@ type Hasher struct {
 	computed atomic.Int64
 	dummy    string
 
-	// Waited is told how long each hash waited for its turn; nil is for nobody. Set it before the first hash.
-	Waited func(time.Duration)
+	// Hashed is told how long each hash waited for its turn, and how long it then took; nil is for nobody. Set
+	// it before the first hash.
+	Hashed func(ctx context.Context, waited, took time.Duration)
 }
 
 // Load says how busy a Hasher is.
@@ -137,9 +138,11 @@ func (h *Hasher) compute(
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait to hash password: %w", ctx.Err())
 	}
-	if h.Waited != nil {
-		h.Waited(time.Since(began))
-	}
+	turn := time.Now()
 	h.computed.Add(1)
-	return argon2.IDKey([]byte(password), salt, p.Time, p.MemoryKiB, p.Threads, size), nil
+	sum := argon2.IDKey([]byte(password), salt, p.Time, p.MemoryKiB, p.Threads, size)
+	if h.Hashed != nil {
+		h.Hashed(ctx, turn.Sub(began), time.Since(turn))
+	}
+	return sum, nil
 }

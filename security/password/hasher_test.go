@@ -147,7 +147,11 @@ func TestHasherLoad(t *testing.T) {
 	t.Parallel()
 	h := NewHasher(cheap(), 2)
 	waited := make(chan time.Duration, 1)
-	h.Waited = func(d time.Duration) { waited <- d }
+	took := make(chan time.Duration, 1)
+	h.Hashed = func(_ context.Context, w, d time.Duration) {
+		waited <- w
+		took <- d
+	}
 	if got, want := h.Load(), (Load{Slots: 2}); got != want {
 		t.Errorf("idle: %+v, want %+v", got, want)
 	}
@@ -166,6 +170,9 @@ func TestHasherLoad(t *testing.T) {
 	}
 	if d := <-waited; d < 0 {
 		t.Errorf("waited %v", d)
+	}
+	if d := <-took; d <= 0 {
+		t.Errorf("took %v", d)
 	}
 }
 
