@@ -18,7 +18,8 @@ type engine struct {
 	name         string // for people
 	dialect      goose.Dialect
 	versionTable string
-	migrate      func(context.Context, *connection) error // brings the schema up to date
+	// migrate brings the schema up to date, and returns the names of the migrations that it applied.
+	migrate func(context.Context, *connection) (applied []string, err error)
 
 	snapshot sql.IsolationLevel // at which a transaction reads one state of the database
 	arrays   bool               // a statement takes arrays, so one statement can change many rows
