@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -37,6 +38,7 @@ type process struct {
 	address string
 	dir     string
 	env     []string // more settings, which a test may change before a start
+	binary  string   // the program; "" stands for that of this tree
 	before  string   // a command of the shell that starts the program, such as "ulimit -n 64"
 	command *exec.Cmd
 	log     testlog.Buffer
@@ -117,10 +119,11 @@ func freeAddress() (address string, err error) {
 
 // program is a command line of the program with the settings of the process.
 func (p *process) program(ctx context.Context, args ...string) *exec.Cmd {
-	c := exec.CommandContext(ctx, os.Args[0], args...)
+	binary := cmp.Or(p.binary, os.Args[0])
+	c := exec.CommandContext(ctx, binary, args...)
 	if p.before != "" {
 		script := p.before + ` && exec "$0" "$@"`
-		c = exec.CommandContext(ctx, "sh", append([]string{"-c", script, os.Args[0]}, args...)...)
+		c = exec.CommandContext(ctx, "sh", append([]string{"-c", script, binary}, args...)...)
 	}
 	c.Dir = p.dir
 	c.Env = append(plainEnviron(), asProgram+"=1", "SHERPA_LISTEN="+p.address)

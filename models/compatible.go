@@ -14,8 +14,8 @@ import (
 )
 
 // A program works on a schema that has migrations which it lacks, if each of these promises it. A migration
-// promises with a line "-- compatible-since: N": programs that have the migration N work without this one. The
-// database keeps the promises, because the older program does not have the file.
+// promises with a line "-- compatible-since: N": programs that have the migration N work without this one.
+// The database keeps the promises, because the older program does not have the file.
 
 // promiseTable has a row for each migration that was applied since there are promises.
 const promiseTable = "sherpa_compatible_since"
@@ -50,8 +50,8 @@ func (m migrationFile) since() (int64, error) {
 	return since, nil
 }
 
-// readPromises returns what the migrations of this program promise. They name one that this program has, by its
-// version: a mistyped one would promise nothing.
+// readPromises returns what each migration of this program promises. It refuses a version that nobody has: a
+// mistyped one would promise nothing.
 func readPromises(migrations fs.FS) (map[int64]int64, error) {
 	files, err := readMigrations(migrations)
 	if err != nil {

@@ -26,6 +26,7 @@ type engine struct {
 
 	clock     string // SQL: milliseconds since 1970 UTC, by the clock that all replicas share
 	lockRows  string // SQL after a SELECT: nobody changes these rows until the transaction ends
+	lockLimit string // SQL: bounds how long a migration that is run by hand waits for a lock
 	unlimited string // SQL: removes the time limits of the transaction
 	writable  string // SQL: whether the database takes changes
 	version   string // SQL: the version of the engine

@@ -144,8 +144,8 @@ func missing(all, some []int64) []int64 {
 	return slices.DeleteFunc(slices.Clone(all), func(v int64) bool { return slices.Contains(some, v) })
 }
 
-// compare returns the migrations that the database lacks, and those that this program lacks. It compares sets,
-// not the highest versions: a fork's date is higher than every number of ours.
+// compare returns the migrations that the database lacks, and those that this program lacks. It compares
+// sets, not the highest versions: a fork's date is higher than every number of ours.
 func (c *connection) compare(ctx context.Context, db queryer) (pending, unknown []int64, err error) {
 	known, err := knownMigrations(c.migrations)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 
 // Open opens the database at url and brings its schema up to date. At "sqlite:PATH" it creates the database
 // if it does not exist (folder 0700, file 0600). It refuses, and leaves untouched, what is not a Sherpa
-// database, and one whose schema this program does not work with. The error wraps ErrUnavailable when the server
-// may come back later.
+// database, and one whose schema this program does not work with. The error wraps ErrUnavailable when the
+// server may come back later.
 func Open(ctx context.Context, url string) (*Store, error) {
 	return open(ctx, url, true, embeddedMigrations())
 }

@@ -53,6 +53,7 @@ func postgresEngine(p postgres) engine {
 		migrate:      p.migrate,
 		clock:        `CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS BIGINT)`,
 		lockRows:     ` FOR SHARE`,
+		lockLimit:    fmt.Sprintf("SET LOCAL lock_timeout = %d;\n", migrationLockWait.Milliseconds()),
 		unlimited: `SELECT set_config('statement_timeout', '0', true),
 			set_config('idle_in_transaction_session_timeout', '0', true)`,
 		snapshot: sql.LevelRepeatableRead,
@@ -294,7 +295,12 @@ func (p postgres) migrate(ctx context.Context, c *connection) (applied []string,
 		return nil, err
 	}
 	const attempts, pause = 30, 100 * time.Millisecond // about a minute, with the waits for locks
-	return retry{attempts, pause, locked}.migrate(ctx, func() ([]string, error) { return up(ctx, provider) })
+	once := func() ([]string, error) { return up(ctx, provider) }
+	applied, err = retry{attempts, pause, locked}.migrate(ctx, once)
+	if locked(err) {
+		err = fmt.Errorf("%w; other transactions use the table all the time: pg_stat_activity names them", err)
+	}
+	return applied, err
 }
 
 // migrationLockWait is how long a migration waits for the lock of a table. All requests for the table queue
