@@ -40,7 +40,7 @@ func TestChooseCommit(t *testing.T) {
 	}{
 		{"no history", nil, ""},
 		{"the last one has other migrations", []commit{{"b", true, "old"}, {"a", true, "older"}}, "b"},
-		{"the last ones have the same", []commit{{"c", true, "new"}, {"b", true, "new"}, {"a", true, "old"}}, "a"},
+		{"the last one has the same", []commit{{"b", true, "new"}, {"a", true, "old"}}, "a"},
 		{"all have the same", []commit{{"b", true, "new"}, {"a", true, "new"}}, "b"},
 		{"before the promise, the same migrations", []commit{{"b", false, "new"}, {"a", false, "old"}}, "b"},
 		{"before the promise, other migrations", []commit{{"a", false, "old"}}, ""},

@@ -30,7 +30,8 @@ func nextProgram(t *testing.T) string {
 	t.Helper()
 	skipWithout(t, "go")
 	dir := copyTree(t)
-	block{kind: "file", path: "models/migrations/" + nextVersion + "_next.sql", text: nextMigration}.apply(t, dir)
+	file := "models/migrations/" + nextVersion + "_next.sql"
+	block{kind: "file", path: file, text: nextMigration}.apply(t, dir)
 	program, err := buildProgram(t, dir)
 	if err != nil {
 		t.Fatal(err)
@@ -179,7 +180,8 @@ func upgradeOne(t *testing.T, next string) {
 		session = want(t, 200)(p.refresh(session.Refresh))
 		want(t, 200)(p.me(session.Access))
 	}
-	if out := p.sherpa(t, "", "db", "status"); !strings.Contains(out, "a newer program added ["+nextVersion+"]") {
+	const newer = "a newer program added [" + nextVersion + "]"
+	if out := p.sherpa(t, "", "db", "status"); !strings.Contains(out, newer) {
 		t.Errorf("db status: %s", out)
 	}
 }
@@ -200,7 +202,8 @@ func refuseOldSchema(t *testing.T, next string) {
 			t.Errorf("%s: %v: %s", args, err, out)
 		}
 	}
-	if out := p.sherpa(t, "", "db", "migrate", "--dry-run"); !strings.Contains(out, "ADD COLUMN device TEXT;") {
+	out := p.sherpa(t, "", "db", "migrate", "--dry-run")
+	if !strings.Contains(out, "ADD COLUMN device TEXT;") {
 		t.Errorf("db migrate --dry-run: %s", out)
 	}
 	if out := p.sherpa(t, "", "db", "status"); !strings.Contains(out, "lacks ["+nextVersion+"]") {

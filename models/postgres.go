@@ -298,7 +298,7 @@ func (p postgres) migrate(ctx context.Context, c *connection) (applied []string,
 	once := func() ([]string, error) { return up(ctx, provider) }
 	applied, err = retry{attempts, pause, locked}.migrate(ctx, once)
 	if locked(err) {
-		err = fmt.Errorf("%w; other transactions use the table all the time: pg_stat_activity names them", err)
+		err = fmt.Errorf("%w; a long transaction uses the table: pg_stat_activity names it", err)
 	}
 	return applied, err
 }
