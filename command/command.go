@@ -12,7 +12,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"sherpa/models"
 	"sherpa/security"
 )
 
@@ -25,7 +24,7 @@ type commandLine struct {
 	Session     sessionCommands    `cmd:"" help:"List and end sessions."`
 	Token       tokenCommands      `cmd:"" help:"Inspect access tokens."`
 	Events      eventsCommand      `cmd:"" help:"Show who did what: logins, failed ones too, and changes."`
-	DB          dbCommands         `cmd:"" name:"db" help:"Inspect, back up and move the database."`
+	DB          dbCommands         `cmd:"" name:"db" help:"Inspect, migrate, back up and move the database."`
 	Key         keyCommands        `cmd:"" help:"Manage signing keys."`
 	Check       checkCommand       `cmd:"" help:"Check a running service from outside, also behind a proxy."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Check that the server on this machine answers."`
@@ -68,11 +67,7 @@ func Run(ctx context.Context, args, environ []string, build Build, std Streams) 
 		return &StatusError{StatusUsage, fmt.Errorf("settings: %w", err)}
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	err = parsed.Run(&line.Config, std)
-	if errors.Is(err, models.ErrNoDatabase) {
-		return fmt.Errorf("%w; check SHERPA_DATABASE_URL, or create it with `sherpa serve`", err)
-	}
-	return err
+	return line.explainDatabase(parsed.Run(&line.Config, std))
 }
 
 // The exit statuses of the program beside 0.

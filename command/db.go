@@ -10,9 +10,10 @@ import (
 )
 
 type dbCommands struct {
-	Status dbStatusCommand `cmd:"" help:"Show the engine, the version of the schema, and sizes."`
-	Backup dbBackupCommand `cmd:"" help:"Copy a SQLite database to a new file while servers use it."`
-	Copy   dbCopyCommand   `cmd:"" help:"Copy everything into an empty database. Stop servers first."`
+	Status  dbStatusCommand  `cmd:"" help:"Show the engine, the version of the schema, and sizes."`
+	Migrate dbMigrateCommand `cmd:"" help:"Bring the schema of the database up to date."`
+	Backup  dbBackupCommand  `cmd:"" help:"Copy a SQLite database to a new file while servers use it."`
+	Copy    dbCopyCommand    `cmd:"" help:"Copy everything into an empty database. Stop servers first."`
 }
 
 type dbStatusCommand struct {
@@ -46,7 +47,10 @@ func withDatabase(ctx context.Context, config *Config, do func(*models.Database)
 func printStatus(out io.Writer, status models.Status) error {
 	schema := fmt.Sprint(status.Schema)
 	if len(status.Pending) > 0 {
-		schema += fmt.Sprintf(" (the next start applies %v)", status.Pending)
+		schema += fmt.Sprintf(" (it lacks %v: `sherpa db migrate` applies them)", status.Pending)
+	}
+	if len(status.Unknown) > 0 {
+		schema += fmt.Sprintf(" (a newer program added %v, and this one works without them)", status.Unknown)
 	}
 	table := newTable(out)
 	fmt.Fprintf(table, "engine\t%s %s\ndatabase\t%s\nschema\t%s\nsize\t%s\n", //nolint:errcheck // Flush returns the error

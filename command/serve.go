@@ -22,7 +22,7 @@ func (serveCommand) Run(ctx context.Context, config *Config, std Streams) (err e
 	log := newLogs(config, std.Out)
 	defer func() { err = errors.Join(err, log.flush()) }()
 	log.InfoContext(ctx, "sherpa is starting", "build", config.build)
-	store, waited, err := waitForStore(ctx, config, log.Logger)
+	store, outage, err := waitForStore(ctx, config, log.Logger)
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (serveCommand) Run(ctx context.Context, config *Config, std Streams) (err e
 	if err != nil {
 		return err
 	}
-	if waited {
+	if outage {
 		service.StartedDuringOutage()
 	}
 	return server{config, std, log, watch, store, service}.run(ctx)
@@ -134,28 +134,6 @@ func inBackground(ctx context.Context, work func(context.Context)) (stop func())
 	return func() {
 		cancel()
 		<-done
-	}
-}
-
-// waitForStore retries while the database is down: a replica that starts during an outage must be there at
-// its end. It also reports whether it had to wait.
-func waitForStore(
-	ctx context.Context, config *Config, logger *slog.Logger,
-) (store *models.Store, waited bool, err error) {
-	for ; ; waited = true {
-		store, err = models.Open(ctx, config.DatabaseURL)
-		if !errors.Is(err, models.ErrUnavailable) || ctx.Err() != nil {
-			return store, waited, err
-		}
-		if !waited {
-			logger.WarnContext(ctx, "waiting for the database: start it, or check SHERPA_DATABASE_URL",
-				"error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, waited, err
-		case <-time.After(time.Second):
-		}
 	}
 }
 

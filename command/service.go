@@ -16,7 +16,7 @@ import (
 // none. Servers on the same database feel its changes within a second. The service has no keys: these
 // commands must work before there is a good one.
 func withService(ctx context.Context, config *Config, do func(*security.Service) error) error {
-	store, err := models.OpenExisting(ctx, config.DatabaseURL)
+	store, err := config.openExisting(ctx)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ type Config struct {
 	Listen            string        `group:"Settings" default:"127.0.0.1:5000" placeholder:"HOST:PORT"`
 	DatabaseURL       string        `group:"Settings" default:"${database}" placeholder:"URL"`
 	DatabaseURLFile   string        `group:"Settings" placeholder:"PATH"`
+	Migrate           string        `group:"Settings" default:"auto" placeholder:"auto|wait|off"`
 	SecretKeyFile     string        `group:"Settings" placeholder:"PATH"`
 	Demo              string        `group:"Settings" default:"auto" placeholder:"auto|true|false"`
 	AccessTTL         time.Duration `group:"Settings" default:"5m" placeholder:"DURATION"`
@@ -70,6 +71,9 @@ func settingHelp() map[string]string {
 			"pool_max_conns=N in it bounds the connections of each replica (default 10). If it has a " +
 			"password, use the variable or a file: every process can read flags.",
 		"database-url-file": "File that holds the database URL.",
+		"migrate": "Who brings the schema of the database up to date. auto: every start and command. " +
+			"wait: `sherpa db migrate`; a server waits for that before it listens. " +
+			"off: the same, but a server refuses to start.",
 		"secret-key-file": "File with the signing keys, one on each line: the first signs, all verify. " +
 			"Or put the keys into the variable SHERPA_SECRET_KEY, separated by commas; it has no flag, " +
 			"because every process can read flags. With neither, SQLite gets a generated key in secret.key " +
@@ -141,6 +145,8 @@ func (c *Config) validate(known []error) []error {
 		err = models.CheckURL(c.DatabaseURL)
 		check(err == nil, "database-url", "%v", err)
 	}
+	check(slices.Contains([]string{migrateAuto, migrateWait, migrateOff}, c.Migrate),
+		"migrate", "%q is none of auto, wait, off", c.Migrate)
 	check(slices.Contains([]string{"auto", "true", "false"}, c.Demo),
 		"demo", "%q is none of auto, true, false", c.Demo)
 	check(slices.Contains([]string{"true", "false", "errors"}, c.AccessLog),

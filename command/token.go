@@ -34,7 +34,7 @@ func (c tokenExplainCommand) Run(ctx context.Context, config *Config, std Stream
 		return err
 	}
 	with := security.Explanation{Keys: keys, Settings: config.security(), Now: time.Now()}
-	store, err := models.OpenExisting(ctx, config.DatabaseURL)
+	store, err := config.openExisting(ctx)
 	switch {
 	case err == nil:
 		with.Store = store

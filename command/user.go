@@ -36,7 +36,7 @@ type userAddCommand struct {
 
 // Run creates the user and prints it.
 func (c userAddCommand) Run(ctx context.Context, config *Config, std Streams) error {
-	store, err := models.Open(ctx, config.DatabaseURL)
+	store, err := config.openStore(ctx)
 	if err != nil {
 		return err
 	}

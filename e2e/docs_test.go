@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"go/format"
 	"io/fs"
 	"os"
@@ -280,15 +281,31 @@ func buildCopy(t *testing.T, changes []block) string {
 	for _, change := range changes {
 		change.apply(t, dir)
 	}
-	program := filepath.Join(dir, "sherpa.program")
-	for _, args := range [][]string{{"vet", "./handlers", "./models"}, {"build", "-o", program, "."}} {
-		build := exec.CommandContext(t.Context(), "go", args...)
-		build.Dir = dir
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("go %s: %v\n%s", args[0], err, out)
-		}
+	if err := runGo(t, dir, "vet", "./handlers", "./models"); err != nil {
+		t.Fatal(err)
+	}
+	program, err := buildProgram(t, dir)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return program
+}
+
+// buildProgram builds the program of a tree.
+func buildProgram(t *testing.T, dir string) (program string, err error) {
+	t.Helper()
+	program = filepath.Join(dir, "sherpa.program")
+	return program, runGo(t, dir, "build", "-o", program, ".")
+}
+
+func runGo(t *testing.T, dir string, args ...string) error {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "go", args...)
+	command.Dir = dir
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("go %s: %w\n%s", args[0], err, out)
+	}
+	return nil
 }
 
 // copyTree copies what the program is built from.

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -40,6 +41,7 @@ type process struct {
 	client  http.RoundTripper // for TLS; nil stands for plain HTTP
 	unset   string            // a variable of plainEnviron that it does not get
 	before  string            // a command of the shell that starts the program, such as "ulimit -n 64"
+	binary  string            // the program; "" stands for that of this tree
 	command *exec.Cmd
 	log     testlog.Buffer
 	out     io.Writer // gets what the program writes to standard output; nil stands for log
@@ -119,10 +121,11 @@ func freeAddress() (address string, err error) {
 
 // program is a command line of the program with the settings of the process.
 func (p *process) program(ctx context.Context, args ...string) *exec.Cmd {
-	c := exec.CommandContext(ctx, os.Args[0], args...)
+	binary := cmp.Or(p.binary, os.Args[0])
+	c := exec.CommandContext(ctx, binary, args...)
 	if p.before != "" {
 		script := p.before + ` && exec "$0" "$@"`
-		c = exec.CommandContext(ctx, "sh", append([]string{"-c", script, os.Args[0]}, args...)...)
+		c = exec.CommandContext(ctx, "sh", append([]string{"-c", script, binary}, args...)...)
 	}
 	c.Dir = p.dir
 	c.Env = append(plainEnviron(), asProgram+"=1", "SHERPA_LISTEN="+p.address)

@@ -45,7 +45,7 @@ func checkBackup(ctx context.Context, path string, migrations fs.FS) (err error)
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if err := inspectOpen(ctx, db, migrations); err != nil {
+	if err := inspectOpen(ctx, db, false, migrations); err != nil {
 		return err
 	}
 	var verdict string

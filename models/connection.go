@@ -19,13 +19,15 @@ type engine struct {
 	system       string // for OpenTelemetry
 	dialect      goose.Dialect
 	versionTable string
-	migrate      func(context.Context, *connection) error // brings the schema up to date
+	// migrate brings the schema up to date, and returns the names of the migrations that it applied.
+	migrate func(context.Context, *connection) (applied []string, err error)
 
 	snapshot sql.IsolationLevel // at which a transaction reads one state of the database
 	arrays   bool               // a statement takes arrays, so one statement can change many rows
 
 	clock     string // SQL: milliseconds since 1970 UTC, by the clock that all replicas share
 	lockRows  string // SQL after a SELECT: nobody changes these rows until the transaction ends
+	lockLimit string // SQL: bounds how long a migration that is run by hand waits for a lock
 	unlimited string // SQL: removes the time limits of the transaction
 	writable  string // SQL: whether the database takes changes
 	version   string // SQL: the version of the engine

@@ -33,7 +33,7 @@ func copyAll(ctx context.Context, from, to string, before func(table)) (copied [
 	defer func() { err = errors.Join(err, source.Close()) }()
 	if !source.upToDate(ctx) {
 		return nil, fmt.Errorf("%s has the schema of another version of sherpa; "+
-			"start this version on it once", source.name)
+			"copy with the newest version that has used it, after `sherpa db migrate`", source.name)
 	}
 	target, err := Open(ctx, to)
 	if err != nil {

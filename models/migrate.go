@@ -1,12 +1,16 @@
 package models
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
+	"time"
 
 	"github.com/pressly/goose/v3"
 )
@@ -24,25 +28,82 @@ func embeddedMigrations() fs.FS {
 // provider applies migrations out of order: one of Sherpa's may arrive after those that a fork numbered by
 // date.
 func (c *connection) provider(db *sql.DB, more ...goose.ProviderOption) (*goose.Provider, error) {
-	options := append(more, goose.WithTableName(c.engine.versionTable), goose.WithAllowOutofOrder(true))
-	provider, err := goose.NewProvider(c.engine.dialect, db, c.migrations, options...)
+	store, err := c.promisingStore()
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	options := append(more, goose.WithStore(store), goose.WithAllowOutofOrder(true))
+	provider, err := goose.NewProvider(goose.DialectCustom, db, c.migrations, options...)
 	if err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)
 	}
 	return provider, nil
 }
 
-// up brings the schema up to date. Every migration is one transaction, so a stop in the middle leaves the old
-// schema.
-func up(ctx context.Context, provider *goose.Provider) error {
-	if _, err := provider.Up(ctx); err != nil {
-		return fmt.Errorf("migrate: %w", err)
+// Migrate opens the database at url as Open does, brings its schema up to date, and returns the names of the
+// migrations that it applied.
+func Migrate(ctx context.Context, url string) (applied []string, err error) {
+	c, err := connect(ctx, url, true, embeddedMigrations())
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	defer func() { err = errors.Join(err, c.Close()) }()
+	if applied, err = c.engine.migrate(ctx, c); err != nil {
+		return applied, fmt.Errorf("database %s: %w", c.name, err)
+	}
+	return applied, nil
 }
 
-// knownMigrations returns the versions of the migrations that this program has, in order.
-func knownMigrations(migrations fs.FS) (known []int64, err error) {
+// up brings the schema up to date. Every migration is one transaction, so a stop in the middle leaves the old
+// schema.
+func up(ctx context.Context, provider *goose.Provider) (applied []string, err error) {
+	results, err := provider.Up(ctx)
+	var partial *goose.PartialError
+	if errors.As(err, &partial) {
+		results = partial.Applied
+	}
+	for _, result := range results {
+		applied = append(applied, path.Base(result.Source.Path))
+	}
+	if err != nil {
+		return applied, fmt.Errorf("migrate: %w", err)
+	}
+	return applied, nil
+}
+
+// retry is how often a migration is tried, and after which errors.
+type retry struct {
+	attempts int
+	pause    time.Duration // after the first one; the second pause is twice as long, and so on
+	after    func(error) bool
+}
+
+func (r retry) migrate(
+	ctx context.Context, migrate func() ([]string, error),
+) (applied []string, err error) {
+	for attempt := 1; ; attempt++ {
+		more, err := migrate()
+		applied = append(applied, more...)
+		if err == nil || attempt == r.attempts || !r.after(err) {
+			return applied, err
+		}
+		select {
+		case <-ctx.Done():
+			return applied, errors.Join(err, ctx.Err())
+		case <-time.After(time.Duration(attempt) * r.pause):
+		}
+	}
+}
+
+// migrationFile is one migration of this program.
+type migrationFile struct {
+	version int64
+	name    string
+	text    string
+}
+
+// readMigrations returns the migrations in order.
+func readMigrations(migrations fs.FS) (files []migrationFile, err error) {
 	names, err := fs.Glob(migrations, "*.sql")
 	if err != nil {
 		return nil, err
@@ -52,10 +113,23 @@ func knownMigrations(migrations fs.FS) (known []int64, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("migration %s: %w", name, err)
 		}
-		known = append(known, version)
+		text, err := fs.ReadFile(migrations, name)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, migrationFile{version, name, string(text)})
 	}
-	slices.Sort(known)
-	return known, nil
+	slices.SortFunc(files, func(a, b migrationFile) int { return cmp.Compare(a.version, b.version) })
+	return files, nil
+}
+
+// knownMigrations returns the versions of the migrations that this program has, in order.
+func knownMigrations(migrations fs.FS) (known []int64, err error) {
+	files, err := readMigrations(migrations)
+	for _, file := range files {
+		known = append(known, file.version)
+	}
+	return known, err
 }
 
 // appliedMigrations returns the versions that the database has, in order. It fails also when there is no
@@ -70,29 +144,39 @@ func missing(all, some []int64) []int64 {
 	return slices.DeleteFunc(slices.Clone(all), func(v int64) bool { return slices.Contains(some, v) })
 }
 
-// upToDate compares sets, not the highest versions: a fork's date is higher than every number of ours.
-func (c *connection) upToDate(ctx context.Context) bool {
+// compare returns the migrations that the database lacks, and those that this program lacks. It compares
+// sets, not the highest versions: a fork's date is higher than every number of ours.
+func (c *connection) compare(ctx context.Context, db queryer) (pending, unknown []int64, err error) {
 	known, err := knownMigrations(c.migrations)
 	if err != nil {
-		return false
+		return nil, nil, err
 	}
-	applied, err := appliedMigrations(ctx, c.read, c.engine.versionTable)
-	return err == nil && slices.Equal(known, applied)
+	applied, err := appliedMigrations(ctx, db, c.engine.versionTable)
+	return missing(known, applied), missing(applied, known), err
 }
 
-// refuseUnknown protects the schema of a newer sherpa, or of a fork, from a program that does not know it.
-func refuseUnknown(ctx context.Context, db *sql.DB, table string, migrations fs.FS) error {
-	known, err := knownMigrations(migrations)
+// upToDate reports whether the database has exactly the migrations of this program.
+func (c *connection) upToDate(ctx context.Context) bool {
+	pending, unknown, err := c.compare(ctx, c.read)
+	return err == nil && len(pending) == 0 && len(unknown) == 0
+}
+
+// complete reports whether the database lacks no migration.
+func (c *connection) complete(ctx context.Context) bool {
+	pending, _, err := c.compare(ctx, c.read)
+	return err == nil && len(pending) == 0
+}
+
+// ErrPending says that a database lacks migrations of this program.
+var ErrPending = errors.New("its schema is older than this program")
+
+func (c *connection) refusePending(ctx context.Context) error {
+	pending, _, err := c.compare(ctx, c.read)
 	if err != nil {
-		return err
+		return c.wrap("read its migrations", err)
 	}
-	applied, err := appliedMigrations(ctx, db, table)
-	if err != nil {
-		return nil //nolint:nilerr // another process is creating the schema now, and the migration waits for it
-	}
-	if unknown := missing(applied, known); len(unknown) > 0 {
-		return fmt.Errorf("a newer sherpa made it, or a fork with migrations of its own; run that one: "+
-			"this program does not know the migrations %v", unknown)
+	if len(pending) > 0 {
+		return fmt.Errorf("%w: it lacks the migrations %v", ErrPending, pending)
 	}
 	return nil
 }

@@ -10,8 +10,8 @@ import (
 
 // Open opens the database at url and brings its schema up to date. At "sqlite:PATH" it creates the database
 // if it does not exist (folder 0700, file 0600). It refuses, and leaves untouched, what is not a Sherpa
-// database, and one whose schema this program does not know. The error wraps ErrUnavailable when the server
-// may come back later.
+// database, and one whose schema this program does not work with. The error wraps ErrUnavailable when the
+// server may come back later.
 func Open(ctx context.Context, url string) (*Store, error) {
 	return open(ctx, url, true, embeddedMigrations())
 }
@@ -22,12 +22,32 @@ func OpenExisting(ctx context.Context, url string) (*Store, error) {
 	return open(ctx, url, false, embeddedMigrations())
 }
 
+// OpenMigrated is OpenExisting for a database whose schema stays as it is. When that lacks migrations, the
+// error wraps ErrPending.
+func OpenMigrated(ctx context.Context, url string) (*Store, error) {
+	return openMigrated(ctx, url, embeddedMigrations())
+}
+
 func open(ctx context.Context, url string, create bool, migrations fs.FS) (*Store, error) {
 	c, err := connect(ctx, url, create, migrations)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.engine.migrate(ctx, c); err != nil {
+	_, err = c.engine.migrate(ctx, c)
+	return c.store(err)
+}
+
+func openMigrated(ctx context.Context, url string, migrations fs.FS) (*Store, error) {
+	c, err := connect(ctx, url, false, migrations)
+	if err != nil {
+		return nil, err
+	}
+	return c.store(c.refusePending(ctx))
+}
+
+// store returns the store of the connection, or closes it after an error.
+func (c *connection) store(err error) (*Store, error) {
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", c.name, err), c.Close())
 	}
 	s := &Store{connection: c}
@@ -46,7 +66,7 @@ func OpenDatabase(ctx context.Context, url string) (*Database, error) {
 }
 
 // connect opens the database without changing it, except that create makes an empty file if there is none. It
-// refuses what is not a Sherpa database, and one whose schema this program does not know.
+// refuses what is not a Sherpa database, and one whose schema this program does not work with.
 func connect(ctx context.Context, url string, create bool, migrations fs.FS) (*connection, error) {
 	if IsPostgres(url) {
 		return connectPostgres(ctx, url, create, migrations)

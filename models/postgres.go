@@ -54,6 +54,7 @@ func postgresEngine(p postgres) engine {
 		migrate:      p.migrate,
 		clock:        `CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS BIGINT)`,
 		lockRows:     ` FOR SHARE`,
+		lockLimit:    fmt.Sprintf("SET LOCAL lock_timeout = %d;\n", migrationLockWait.Milliseconds()),
 		unlimited: `SELECT set_config('statement_timeout', '0', true),
 			set_config('idle_in_transaction_session_timeout', '0', true)`,
 		snapshot: sql.LevelRepeatableRead,
@@ -73,6 +74,7 @@ func postgresEngine(p postgres) engine {
 const (
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
+	lockNotAvailable     = "55P03"
 	untranslatable       = "22021" // such as a NUL in a text
 	readOnlyTransaction  = "25006"
 	connectionException  = "08"
@@ -257,7 +259,11 @@ func (c *connection) inspectPostgres(ctx context.Context, create bool) error {
 	case !ours:
 		return nil
 	}
-	return refuseUnknown(ctx, c.read, c.engine.versionTable, c.migrations)
+	err = refuseIncompatible(ctx, c.read, c.engine.versionTable, c.migrations)
+	if connectionLost(err) {
+		return fmt.Errorf("%w: %w", ErrUnavailable, oneLine(err))
+	}
+	return err
 }
 
 // oneLine shortens an error for people: the driver lists each address that it tried on its own line, with and
@@ -273,31 +279,50 @@ func oneLine(err error) error {
 }
 
 // migrate uses its own connections, because a migration may take longer than a request, and a lock. When the
-// schema is up to date it needs neither, so that replicas need not start one after the other.
-func (p postgres) migrate(ctx context.Context, c *connection) (err error) {
-	if c.upToDate(ctx) {
-		return nil
+// schema lacks nothing it needs neither, so that replicas need not start one after the other.
+func (p postgres) migrate(ctx context.Context, c *connection) (applied []string, err error) {
+	if c.complete(ctx) {
+		return nil, nil
 	}
 	eachSecondForTenMinutes := lock.WithLockTimeout(1, 600)
 	locker, err := lock.NewPostgresSessionLocker(eachSecondForTenMinutes)
 	if err != nil {
-		return fmt.Errorf("migration lock: %w", err)
+		return nil, fmt.Errorf("migration lock: %w", err)
 	}
-	db := stdlib.OpenDB(*p.unlimited())
+	db := stdlib.OpenDB(*p.forMigrations())
 	defer func() { err = errors.Join(err, db.Close()) }()
 	provider, err := c.provider(db, goose.WithSessionLocker(locker))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return up(ctx, provider)
+	const attempts, pause = 30, 100 * time.Millisecond // about a minute, with the waits for locks
+	once := func() ([]string, error) { return up(ctx, provider) }
+	applied, err = retry{attempts, pause, locked}.migrate(ctx, once)
+	if locked(err) {
+		err = fmt.Errorf("%w; a long transaction uses the table: pg_stat_activity names it", err)
+	}
+	return applied, err
 }
 
-func (p postgres) unlimited() *pgx.ConnConfig {
+// migrationLockWait is how long a migration waits for the lock of a table. All requests for the table queue
+// behind it meanwhile, and must get theirs well within readWait. Then they have their turn, and the migration
+// begins again.
+const migrationLockWait = time.Second
+
+// locked reports whether a migration failed because others use its tables.
+func locked(err error) bool {
+	state := sqlState(err)
+	return state == lockNotAvailable || state == deadlockDetected
+}
+
+// forMigrations is without limits of time, except on waits for a lock.
+func (p postgres) forMigrations() *pgx.ConnConfig {
 	config := p.config.Copy()
 	for name := range serverLimits() {
 		if name != "application_name" {
 			config.RuntimeParams[name] = "0"
 		}
 	}
+	config.RuntimeParams["lock_timeout"] = strconv.FormatInt(migrationLockWait.Milliseconds(), 10)
 	return config
 }

@@ -57,7 +57,7 @@ func connectSQLite(ctx context.Context, url string, create bool, migrations fs.F
 	if err := createFile(path); err != nil {
 		return nil, fmt.Errorf("create database: %w", err)
 	}
-	if err := inspect(ctx, path, migrations); err != nil {
+	if err := inspect(ctx, path, create, migrations); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
 	return openSQLite(path, migrations)
@@ -109,36 +109,23 @@ func sqliteDSN(path, query string) string {
 	return file.String()
 }
 
-func migrateSQLite(ctx context.Context, c *connection) error {
+// migrateSQLite tries again after a conflict with a process that started at the same time. goose chooses what
+// to apply before it has the lock, and SQLite does not wait for another connection that turns on the journal.
+func migrateSQLite(ctx context.Context, c *connection) ([]string, error) {
 	provider, err := c.provider(c.write)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return retryMigration(ctx, func() error {
+	const attempts, pause = 12, 20 * time.Millisecond
+	return retry{attempts, pause, always}.migrate(ctx, func() ([]string, error) {
 		if err := c.mark(ctx); err != nil {
-			return fmt.Errorf("mark database: %w", err)
+			return nil, fmt.Errorf("mark database: %w", err)
 		}
 		return up(ctx, provider)
 	})
 }
 
-// retryMigration tries again after a conflict with a process that started at the same time. goose chooses
-// what to apply before it has the lock, and SQLite does not wait for another connection that turns on the
-// journal.
-func retryMigration(ctx context.Context, migrate func() error) error {
-	const attempts = 12
-	for attempt := 1; ; attempt++ {
-		err := migrate()
-		if err == nil || attempt == attempts {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(err, ctx.Err())
-		case <-time.After(time.Duration(attempt) * 20 * time.Millisecond):
-		}
-	}
-}
+func always(error) bool { return true }
 
 // applicationID marks a database file as ours ("SHRP"; SQLite file format, section 1.3.9).
 const applicationID = 0x53485250
@@ -156,16 +143,16 @@ func (c *connection) mark(ctx context.Context) error {
 
 // inspect reads the file without writing to it. A mistyped path may name the database of another program, or
 // that of a newer Sherpa, and opening it for use would already change its journal mode.
-func inspect(ctx context.Context, path string, migrations fs.FS) error {
+func inspect(ctx context.Context, path string, create bool, migrations fs.FS) error {
 	db, err := sql.Open("sqlite", sqliteDSN(path, "mode=ro&_pragma=busy_timeout(3000)"))
 	if err != nil {
 		return err
 	}
-	err = inspectOpen(ctx, db, migrations)
+	err = inspectOpen(ctx, db, create, migrations)
 	return errors.Join(err, db.Close())
 }
 
-func inspectOpen(ctx context.Context, db *sql.DB, migrations fs.FS) error {
+func inspectOpen(ctx context.Context, db *sql.DB, create bool, migrations fs.FS) error {
 	var objects, id int64
 	err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master`).Scan(&objects)
 	if err == nil {
@@ -174,10 +161,12 @@ func inspectOpen(ctx context.Context, db *sql.DB, migrations fs.FS) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("not a readable SQLite database: %w", err)
+	case objects == 0 && !create:
+		return fmt.Errorf("%w in this file", ErrNoDatabase)
 	case objects == 0:
 		return nil
 	case id != applicationID:
 		return errors.New("the file belongs to another program")
 	}
-	return refuseUnknown(ctx, db, goose.DefaultTablename, migrations)
+	return refuseIncompatible(ctx, db, goose.DefaultTablename, migrations)
 }

@@ -13,7 +13,8 @@ type Status struct {
 	Database string      `json:"database"`
 	Schema   int64       `json:"schema"`       // the highest migration that it has, 0 for none
 	Known    int64       `json:"schema_known"` // the highest migration that this program has
-	Pending  []int64     `json:"pending"`      // the migrations that the next start applies
+	Pending  []int64     `json:"pending"`      // the migrations that it lacks
+	Unknown  []int64     `json:"unknown"`      // the migrations that it has and this program lacks
 	Bytes    int64       `json:"bytes"`        // on the disk, indexes included
 	Tables   []TableRows `json:"tables"`
 }
@@ -38,7 +39,8 @@ func (d *Database) measure(ctx context.Context, tx *sql.Tx, status *Status) (err
 	if err != nil {
 		return err
 	}
-	status.Known, status.Schema, status.Pending = highest(known), highest(applied), missing(known, applied)
+	status.Known, status.Schema = highest(known), highest(applied)
+	status.Pending, status.Unknown = missing(known, applied), missing(applied, known)
 	err = errors.Join(
 		tx.QueryRowContext(ctx, d.engine.version).Scan(&status.Version),
 		tx.QueryRowContext(ctx, d.engine.size).Scan(&status.Bytes))
