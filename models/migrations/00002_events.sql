@@ -1,3 +1,4 @@
+-- compatible-since: 1
 -- One text for SQLite and PostgreSQL. Times are milliseconds since 1970 UTC.
 
 -- +goose Up
