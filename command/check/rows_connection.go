@@ -19,8 +19,8 @@ func connectionRows() []row { //nolint:funlen // a table
 			name:   "tls",
 			checks: "passwords and tokens do not cross a network in clear",
 			means:  "Whoever is on the way can read every password and every token.",
-			mend: "Give Sherpa a certificate (SHERPA_TLS_CERT and SHERPA_TLS_KEY, or SHERPA_TLS_DOMAINS). Or " +
-				"put a proxy with TLS in front, and close the port without TLS to other machines.",
+			mend: "Give Sherpa a certificate (SHERPA_TLS_CERT and SHERPA_TLS_KEY, or SHERPA_TLS_DOMAINS). " +
+				"Or put a proxy with TLS in front, and close the port without TLS to other machines.",
 			look: lookTLS,
 		},
 		{
