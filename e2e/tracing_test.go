@@ -17,7 +17,8 @@ func TestTracing(t *testing.T) {
 		"OTEL_RESOURCE_ATTRIBUTES=service.namespace=valley", "OTEL_TRACES_SAMPLER=parentbased_always_off")
 	const trace, caller = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 	for _, flags := range []string{"01", "00"} {
-		want(t, 200)(p.send(t.Context(), traced("00-"+trace+"-"+caller+"-"+flags), newAddress(), "POST", "/auth",
+		parent := traced("00-" + trace + "-" + caller + "-" + flags)
+		want(t, 200)(p.send(t.Context(), parent, newAddress(), "POST", "/auth",
 			credentials("sherpa", "everest"), ""))
 	}
 	want(t, 200)(p.login()) // begins a trace, which is not sampled
@@ -29,8 +30,8 @@ func TestTracing(t *testing.T) {
 		t.Fatalf("%d spans", len(requests))
 	}
 	request := requests[0]
-	if request.TraceID != trace || request.ParentID != caller || request.Resource["service.name"] != "doors" ||
-		request.Resource["service.namespace"] != "valley" {
+	if request.TraceID != trace || request.ParentID != caller ||
+		request.Resource["service.name"] != "doors" || request.Resource["service.namespace"] != "valley" {
 		t.Errorf("%+v", request)
 	}
 	for _, name := range []string{"hash password", "read user", "create session"} {

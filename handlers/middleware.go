@@ -21,8 +21,8 @@ import (
 // goodRequestID is what a proxy may name a request; anything else could forge a line in a log.
 var goodRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{8,64}$`)
 
-// observe gives the request an id. At its end it counts the request, and logs one line, unless log is nil. The
-// line has the ids of its trace, where there is one.
+// observe gives the request an id. At its end it counts the request, and logs one line, unless log is nil.
+// The line of a traced request has the ids of its trace.
 func observe(log AccessLog, requests *metrics.Requests, traced bool) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		id := c.GetHeader(headerRequestID)

@@ -82,7 +82,8 @@ func TestTraceOfALogin(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"hash password", "read user", "create session"} {
-		if span := spanOf(t, collector, name); span.ParentID != request.SpanID || span.TraceID != callerTrace ||
+		span := spanOf(t, collector, name)
+		if span.ParentID != request.SpanID || span.TraceID != callerTrace ||
 			span.Start.Before(request.Start) || span.End.After(request.End) {
 			t.Errorf("%+v is not within %+v", span, request)
 		}
@@ -232,7 +233,8 @@ func TestSpansHaveNoSecrets(t *testing.T) {
 	secrets := []string{
 		name, first, second, "wrong horse", "nobody-of-this-name", tokens.AccessToken, tokens.RefreshToken,
 		refreshed.AccessToken, refreshed.RefreshToken, stored.PasswordHash, user.PasswordHash,
-		claims(t, tokens.AccessToken)["sid"].(string), "Bearer", "SELECT", "UPDATE", "WHERE", "$1", signingKey,
+		claims(t, tokens.AccessToken)["sid"].(string), "Bearer", "SELECT", "UPDATE", "WHERE", "$1",
+		signingKey,
 	}
 	for _, span := range spans {
 		text := fmt.Sprintf("%+v", span)

@@ -22,8 +22,8 @@ const (
 	maxAnswer = 64 << 10
 )
 
-// client sends spans by OTLP/HTTP with binary protobuf. OpenTelemetry's own client brings gRPC, which would add
-// 2 MB to the program.
+// client sends spans by OTLP/HTTP with binary protobuf. OpenTelemetry's own client brings gRPC, which would
+// add 2 MB to the program.
 type client struct {
 	settings
 	agent string

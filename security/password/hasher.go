@@ -40,8 +40,8 @@ type Hasher struct {
 	computed atomic.Int64
 	dummy    string
 
-	// Hashed is told how long each hash waited for its turn, and how long it then took; nil is for nobody. Set
-	// it before the first hash.
+	// Hashed is told how long each hash waited for its turn, and how long it then took; nil is for nobody.
+	// Set it before the first hash.
 	Hashed func(ctx context.Context, waited, took time.Duration)
 }
 
