@@ -125,16 +125,20 @@ func refuseIncompatible(ctx context.Context, db *sql.DB, table string, migration
 		return nil
 	}
 	promised, err := promisedTo(ctx, db, known)
-	breaking := missing(unknown, promised)
+	return refusal(missing(unknown, promised), err)
+}
+
+// refusal names the migrations whose promise is missing, and the error that came of reading the promises.
+func refusal(breaking []int64, err error) error {
 	if len(breaking) == 0 {
 		return nil
 	}
-	refusal := fmt.Errorf("a newer sherpa made it, or a fork with migrations of its own; run that one: "+
-		"this program does not work without the migrations %v, which it does not know", breaking)
+	refused := fmt.Errorf("a newer sherpa made it, or a fork with migrations of its own; run that one: "+
+		"this program does not know the migrations %v, and they do not promise to work with it", breaking)
 	if err != nil {
-		return fmt.Errorf("%w (%w)", refusal, err)
+		return fmt.Errorf("%w (%w)", refused, err)
 	}
-	return refusal
+	return refused
 }
 
 // promisedTo returns the migrations that programs with the known ones work without. It fails also when nobody

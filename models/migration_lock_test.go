@@ -17,7 +17,7 @@ import (
 func sessionsColumn(t *testing.T, url string) *connection {
 	t.Helper()
 	return connectWith(t, url, withMigrations(t, fstest.MapFS{
-		"09001_column.sql": migration("ALTER TABLE sessions ADD COLUMN device TEXT;"),
+		"00901_column.sql": migration("ALTER TABLE sessions ADD COLUMN device TEXT;"),
 	}))
 }
 
