@@ -63,7 +63,7 @@ const defaultDatabase = "sqlite:data/sherpa.db"
 const defaultOpsListen = "127.0.0.1:5001"
 
 // settingHelp is what --help and docs/settings.md say of each flag.
-func settingHelp() map[string]string {
+func settingHelp() map[string]string { //nolint:funlen // a table
 	return map[string]string{
 		"listen": "Address to listen on.",
 		"database-url": "Where users and sessions are stored: sqlite:PATH, or " +
@@ -133,6 +133,22 @@ func (c *Config) validate(known []error) []error {
 			errs = append(errs, newSettingError(flag, format, args...))
 		}
 	}
+	c.checkAddresses(check)
+	c.checkWords(check)
+	c.checkTimes(check)
+	check(c.CacheSize >= 100, "cache-size", "%d is less than 100", c.CacheSize)
+	check(c.MaxConnections >= 0, "max-connections", "%d is negative", c.MaxConnections)
+	check(c.PasswordMinLength >= password.MinLengthFloor && c.PasswordMinLength <= 64,
+		"password-min-length", "%d is not between %d and 64", c.PasswordMinLength, password.MinLengthFloor)
+	check(!c.secretSet || c.SecretKeyFile == "",
+		"secret-key-file", "SHERPA_SECRET_KEY is set as well; set one of the two")
+	return append(errs, c.checkTLS()...)
+}
+
+// demand notes what is wrong with a setting, unless it is ok.
+type demand func(ok bool, flag, format string, args ...any)
+
+func (c *Config) checkAddresses(check demand) {
 	_, _, err := net.SplitHostPort(c.Listen)
 	check(err == nil, "listen", "%q is not HOST:PORT, such as 127.0.0.1:5000 or :5000", c.Listen)
 	_, _, err = net.SplitHostPort(c.OpsListen)
@@ -145,6 +161,9 @@ func (c *Config) validate(known []error) []error {
 		err = models.CheckURL(c.DatabaseURL)
 		check(err == nil, "database-url", "%v", err)
 	}
+}
+
+func (c *Config) checkWords(check demand) {
 	check(slices.Contains([]string{migrateAuto, migrateWait, migrateOff}, c.Migrate),
 		"migrate", "%q is none of auto, wait, off", c.Migrate)
 	check(slices.Contains([]string{"auto", "true", "false"}, c.Demo),
@@ -153,25 +172,20 @@ func (c *Config) validate(known []error) []error {
 		"access-log", "%q is none of true, false, errors", c.AccessLog)
 	check(slices.Contains([]string{"auto", "text", "json"}, c.LogFormat),
 		"log-format", "%q is none of auto, text, json", c.LogFormat)
+	check(c.Issuer != "", "issuer", "it is empty")
+	check(c.Audience != "", "audience", "it is empty")
+}
+
+func (c *Config) checkTimes(check demand) {
 	check(c.AccessTTL >= 10*time.Second && c.AccessTTL <= 24*time.Hour,
 		"access-ttl", "%v is not between 10s and 24h", c.AccessTTL)
 	check(c.SessionIdle >= time.Minute && c.SessionIdle <= c.SessionAge,
 		"session-idle", "%v is not between 1m and SHERPA_SESSION_AGE", c.SessionIdle)
 	check(c.SessionAge <= 8760*time.Hour, "session-age", "%v is more than 8760h", c.SessionAge)
-	check(c.CacheSize >= 100, "cache-size", "%d is less than 100", c.CacheSize)
-	check(c.MaxConnections >= 0, "max-connections", "%d is negative", c.MaxConnections)
-	check(c.Issuer != "", "issuer", "it is empty")
-	check(c.Audience != "", "audience", "it is empty")
 	check(c.EventRetention == 0 || c.EventRetention >= 24*time.Hour,
 		"event-retention", "%v is neither 0s nor 24h or more", c.EventRetention)
-	check(c.PasswordMinLength >= password.MinLengthFloor && c.PasswordMinLength <= 64,
-		"password-min-length", "%d is not between %d and 64", c.PasswordMinLength, password.MinLengthFloor)
-	errs = append(errs, c.checkTLS()...)
 	check(c.ShutdownDelay >= 0, "shutdown-delay", "%v is negative", c.ShutdownDelay)
 	check(c.ShutdownTimeout > 0, "shutdown-timeout", "%v is not positive", c.ShutdownTimeout)
-	check(!c.secretSet || c.SecretKeyFile == "",
-		"secret-key-file", "SHERPA_SECRET_KEY is set as well; set one of the two")
-	return errs
 }
 
 // demo reports whether the demo user is wanted. Strangers cannot reach a loopback address.
