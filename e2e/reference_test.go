@@ -132,6 +132,21 @@ func (r reference) click(element string) {
 	r.do(chromedp.Evaluate[chromedp.Void](`document.querySelector("` + element + `").click()`))
 }
 
+// execute presses Execute, and reports whether there is an answer. Just after its opening, an operation may
+// have an empty body for a moment, and then does nothing.
+func (r reference) execute(operation string) bool {
+	r.t.Helper()
+	return eval[bool](r.tab, `(async (operation) => {
+		operation.querySelector(".btn.execute").click();
+		const answered = () => operation.querySelector(".live-responses-table tbody") !== null;
+		for (let idle = 0; !answered() && idle < 20; ) {
+			await new Promise((next) => setTimeout(next, 50));
+			idle = operation.querySelector(".loading-container") ? 0 : idle + 1;
+		}
+		return answered();
+	})(document.querySelector("`+operation+`"))`)
+}
+
 // wantAnswer sends the request of the operation as it stands on the page.
 func (r reference) wantAnswer(operation, status, part string) {
 	r.t.Helper()
@@ -140,7 +155,7 @@ func (r reference) wantAnswer(operation, status, part string) {
 		r.click(operation + " .btn-clear")
 	}
 	live := operation + " .live-responses-table tbody"
-	r.click(operation + " .btn.execute")
+	eventually(r.t, operation+" has an answer", func() bool { return r.execute(operation) })
 	r.do(chromedp.WaitVisible(chromedp.CSS(live)))
 	text := eval[string](r.tab, `document.querySelector("`+live+`").textContent`)
 	if !strings.HasPrefix(text, status) || !strings.Contains(text, part) {
