@@ -58,6 +58,23 @@ func TestReference(t *testing.T) {
 	r.wantQuiet("http://"+p.address, "status of 401")
 }
 
+// TestReferenceGuide follows the links of the first steps: each opens its operation, in sight.
+func TestReferenceGuide(t *testing.T) {
+	t.Parallel()
+	p := startProcess(t, t.TempDir(), quiet)
+	r := openReference(t, p)
+	for i, operation := range []string{opLogIn, opGetMountain, opRefresh, opSessions, opEndSession, opLogOut} {
+		link := fmt.Sprintf(`[...document.querySelectorAll(".start a")][%d]`, i)
+		r.do(chromedp.Evaluate[chromedp.Void](link + ".click()"))
+		r.until(fmt.Sprintf(`(operation => {
+			const { top } = operation.getBoundingClientRect();
+			return operation.classList.contains("is-open") && Math.abs(top) < innerHeight / 2 &&
+				location.hash === %s.hash;
+		})(document.querySelector(%q))`, link, operation))
+	}
+	r.wantQuiet("http://" + p.address)
+}
+
 // TestReferencePolicy does what text that gets into the page might: the browser refuses it, and says so where
 // the other tests look.
 func TestReferencePolicy(t *testing.T) {

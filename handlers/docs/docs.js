@@ -111,13 +111,21 @@
     },
   });
 
+  // reveal opens an operation and scrolls to it. Swagger UI's own way encodes a blank in a tag twice.
+  function reveal(tag, operation) {
+    ui.layoutActions.show(["operations-tag", tag], true);
+    ui.layoutActions.show(["operations", tag, operation], true);
+    requestAnimationFrame(() => {
+      document.getElementById(`operations-${tag.replaceAll(" ", "_")}-${operation}`)?.scrollIntoView();
+    });
+  }
+
   function followLinks() {
     document.addEventListener("click", (event) => {
       const link = event.target.closest("main > .start a[href^='#/']");
       if (!link) return;
       event.preventDefault();
-      history.replaceState(null, "", link.hash);
-      ui.layoutActions.parseDeepLinkHash(link.hash);
+      reveal(...decodeURIComponent(link.hash.slice(2)).split("/"));
     });
   }
 
