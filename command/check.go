@@ -47,7 +47,7 @@ func (c checkCommand) Run(ctx context.Context, std Streams) error {
 func (c checkCommand) options() (check.Options, error) {
 	target, err := url.Parse(c.URL)
 	if err != nil {
-		return check.Options{}, fmt.Errorf("%q is not a URL with its scheme, such as https://api.example.org", c.URL)
+		return check.Options{}, fmt.Errorf("%q is not a URL such as https://sherpa.example", c.URL)
 	}
 	roots, err := c.roots()
 	if err != nil {
