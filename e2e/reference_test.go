@@ -63,7 +63,9 @@ func TestReferenceGuide(t *testing.T) {
 	t.Parallel()
 	p := startProcess(t, t.TempDir(), quiet)
 	r := openReference(t, p)
-	for i, operation := range []string{opLogIn, opGetMountain, opRefresh, opSessions, opEndSession, opLogOut} {
+	for i, operation := range []string{
+		opLogIn, opGetMountain, opRefresh, opSessions, opEndSession, opLogOut,
+	} {
 		link := fmt.Sprintf(`[...document.querySelectorAll(".start a")][%d]`, i)
 		r.do(chromedp.Evaluate[chromedp.Void](link + ".click()"))
 		r.until(fmt.Sprintf(`(operation => {

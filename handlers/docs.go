@@ -130,7 +130,8 @@ func (f docsFile) write(c *gin.Context, content fs.File) error {
 		c.Header("Content-Encoding", "gzip")
 	}
 	c.Header("Etag", f.tag)
-	c.Request.Header.Del("Range")                                                    // these files are small: nobody needs parts of them, and the errors for these
+	// Nobody needs parts of these small files, and errors about parts would be no problem documents.
+	c.Request.Header.Del("Range")
 	http.ServeContent(c.Writer, c.Request, "", time.Time{}, content.(io.ReadSeeker)) // as embed promises
 	return nil
 }
