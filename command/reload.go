@@ -27,12 +27,13 @@ const (
 // change counts when two looks have found the same, so that a file is not used while it is being written. A
 // bad file never replaces a good one.
 type reloaded struct {
-	what   string // they are, for the log
-	remedy string // for a fault
-	paths  []string
-	use    func(contents [][]byte) error // puts them to use, or returns an error and changes nothing
-	logger *slog.Logger
-	now    func() time.Time
+	what    string // they are, for the log
+	remedy  string // for a fault
+	paths   []string
+	use     func(contents [][]byte) error // puts them to use, or returns an error and changes nothing
+	changed func(context.Context)         // is called after a change, not at the start; nil for nothing
+	logger  *slog.Logger
+	now     func() time.Time
 
 	latest fingerprint // of the latest look
 	judged fingerprint // of what use was called with the last time
@@ -92,6 +93,9 @@ func (r *reloaded) judge(ctx context.Context, contents [][]byte, err error, due 
 	switch {
 	case err == nil:
 		r.logger.InfoContext(ctx, "files have changed and are in use", "what", r.what, "files", r.paths)
+		if r.changed != nil {
+			r.changed(ctx)
+		}
 	case due:
 		r.said = r.now()
 		r.logger.ErrorContext(ctx, "files have changed and cannot be used; what was read before stays in use",
@@ -167,21 +171,18 @@ func (c *Config) watchedKeys(logger *slog.Logger, service *security.Service) *re
 			if err != nil {
 				return err
 			}
-			if err := service.UseKeys(ring); err != nil {
-				return err
-			}
-			recordKeys(logger, service)
-			return nil
+			return service.UseKeys(ring)
 		},
+		changed: func(ctx context.Context) { recordKeys(ctx, service) },
 	}
 }
 
 // recordKeys leaves an event of a change of keys. The new keys are in use already: when the database does not
 // answer, the next start leaves it.
-func recordKeys(logger *slog.Logger, service *security.Service) {
-	if err := service.RecordKeys(context.Background()); err != nil {
-		logger.Error("the change of signing keys is not among the events yet: the next start records it",
-			"error", err)
+func recordKeys(ctx context.Context, service *security.Service) {
+	if err := service.RecordKeys(ctx); err != nil {
+		service.Logger.ErrorContext(ctx,
+			"the change of signing keys is not among the events yet: the next start records it", "error", err)
 	}
 }
 
