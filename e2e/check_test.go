@@ -4,15 +4,10 @@ package e2e
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -25,6 +20,7 @@ import (
 
 	"sherpa/command/check"
 	"sherpa/internal/pgtest"
+	"sherpa/internal/testcert"
 )
 
 const (
@@ -288,7 +284,8 @@ func TestNginxProblems(t *testing.T) {
 func startNginx(t *testing.T, p *process, changes []replacement) (url, certificate string) {
 	t.Helper()
 	dir, address := t.TempDir(), steadyAddress(t)
-	certificate, key := makeCertificate(t, dir)
+	certificate, key := filepath.Join(dir, "certificate.pem"), filepath.Join(dir, "key.pem")
+	testcert.New(t, time.Now().AddDate(0, 3, 0)).Write(t, certificate, key)
 	config := readFile(t, "../deploy/nginx.conf")
 	for _, change := range append(changes,
 		replacement{"server 127.0.0.1:5000;", "server " + p.address + ";"},
@@ -311,52 +308,10 @@ func startNginx(t *testing.T, p *process, changes []replacement) (url, certifica
 		t.Fatal(err)
 	}
 	n := &process{t: t, address: address}
-	n.command = exec.CommandContext(t.Context(), "nginx", "-p", dir, "-c", file, "-e", "stderr")
-	n.command.Stdout, n.command.Stderr = &n.log, &n.log
-	if err := n.command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		n.kill()
-		if t.Failed() {
-			t.Logf("log of nginx:\n%s", n.log.String())
-		}
-	})
+	n.run("nginx", exec.CommandContext(t.Context(), "nginx", "-p", dir, "-c", file, "-e", "stderr"))
 	eventually(t, "nginx listens", func() bool {
 		conn, err := net.Dial("tcp", address)
 		return err == nil && conn.Close() == nil
 	})
 	return "https://" + address, certificate
-}
-
-// makeCertificate writes a certificate of this machine's loopback address, and its key.
-func makeCertificate(t *testing.T, dir string) (certificate, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(90 * 24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	raw, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write := func(name, kind string, raw []byte) string {
-		file := filepath.Join(dir, name)
-		text := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: raw})
-		if err := os.WriteFile(file, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return file
-	}
-	return write("certificate.pem", "CERTIFICATE", raw), write("key.pem", "PRIVATE KEY", secret)
 }

@@ -179,6 +179,22 @@ func (p *process) launch() {
 	}
 }
 
+// run starts another program, such as a proxy, which ends with the test.
+func (p *process) run(name string, command *exec.Cmd) {
+	p.t.Helper()
+	p.command = command
+	command.Stdout, command.Stderr = &p.log, &p.log
+	if err := command.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() {
+		p.kill()
+		if p.t.Failed() {
+			p.t.Logf("log of %s:\n%s", name, p.log.String())
+		}
+	})
+}
+
 // kill is kill -9. It does nothing when the process has ended.
 func (p *process) kill() {
 	if p.command == nil || p.command.Process == nil {

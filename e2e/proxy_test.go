@@ -37,19 +37,10 @@ func startProxy(t *testing.T, a, b *process) *haproxy {
 	if err := os.WriteFile(more, []byte("global\n\tstats socket "+p.control+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p.command = exec.CommandContext(t.Context(), "haproxy", "-db", "-f", "../deploy/haproxy.cfg", "-f", more)
-	p.command.Env = append(os.Environ(),
+	command := exec.CommandContext(t.Context(), "haproxy", "-db", "-f", "../deploy/haproxy.cfg", "-f", more)
+	command.Env = append(os.Environ(),
 		"PROXY_BIND="+p.address, "REPLICA_A="+a.address, "REPLICA_B="+b.address)
-	p.command.Stdout, p.command.Stderr = &p.log, &p.log
-	if err := p.command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		p.kill()
-		if t.Failed() {
-			t.Logf("log of HAProxy:\n%s", p.log.String())
-		}
-	})
+	p.run("HAProxy", command)
 	p.await(t, "a", "UP")
 	p.await(t, "b", "UP")
 	return p

@@ -18,15 +18,11 @@ const maxOpsConnections = 8
 // service. It is for nobody else, so it asks for no token. Profiles show the inside of the process, so they
 // are there only when wanted.
 func NewOps(config Config, profiles bool) (http.Handler, error) {
-	gin.SetMode(gin.ReleaseMode)
 	a := newRouter(config.Logger)
 	if err := a.engine.SetTrustedProxies(nil); err != nil {
 		return nil, err
 	}
-	a.engine.HandleMethodNotAllowed = true
-	a.engine.RedirectTrailingSlash = false
 	a.engine.Use(observe(nil, nil, false), a.recover, secureHeaders())
-	a.engine.NoMethod(a.noMethod)
 	a.engine.NoRoute(a.adapt(func(*gin.Context) error {
 		return NotFound("There is nothing at this path. This is the address for operations: it has " +
 			pathMetrics + ", " + pathHealth + " and " + pathReady + ".")

@@ -47,7 +47,12 @@ type group struct {
 }
 
 func newRouter(logger *slog.Logger) *router {
-	return &router{engine: gin.New(), render: &renderer{catalogue: newCatalogue(), logger: logger}}
+	gin.SetMode(gin.ReleaseMode)
+	a := &router{engine: gin.New(), render: &renderer{catalogue: newCatalogue(), logger: logger}}
+	a.engine.HandleMethodNotAllowed = true
+	a.engine.NoMethod(a.noMethod)
+	a.engine.RedirectTrailingSlash = false // a redirect would send a token or a password twice
+	return a
 }
 
 // methods maps HTTP methods to handlers.

@@ -70,7 +70,6 @@ func New(config Config) (*gin.Engine, error) {
 }
 
 func build(config Config, routes func(a *api, open, protected group)) (*gin.Engine, error) {
-	gin.SetMode(gin.ReleaseMode)
 	gate, err := security.NewGate(config.Service)
 	if err != nil {
 		return nil, err
@@ -135,9 +134,7 @@ func (a *api) role(name string) group {
 }
 
 func (a *api) prepare(config Config) error {
-	a.engine.HandleMethodNotAllowed = true
 	a.engine.RemoteIPHeaders = []string{"X-Forwarded-For"}
-	a.engine.RedirectTrailingSlash = false // a redirect would send a token or a password twice
 	if err := a.engine.SetTrustedProxies(networks(config.TrustedProxies)); err != nil {
 		return fmt.Errorf("trusted proxies: %w", err)
 	}
@@ -150,7 +147,6 @@ func (a *api) prepare(config Config) error {
 		a.engine.Use(crossOrigin(config.Origins))
 	}
 	a.engine.NoRoute(a.noRoute)
-	a.engine.NoMethod(a.noMethod)
 	return nil
 }
 
