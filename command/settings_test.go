@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"sherpa/internal/testpage"
 )
 
 func TestSettingsDefaults(t *testing.T) {
@@ -146,29 +146,12 @@ func TestWriteOnceKeepsTheFirst(t *testing.T) {
 //	go test ./command -run TestSettingsPage -update
 func TestSettingsPage(t *testing.T) {
 	t.Parallel()
-	const page, begin, end = "../docs/settings.md", "<!-- settings -->\n", "<!-- end of settings -->\n"
-	text, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	head, rest, found := strings.Cut(string(text), begin)
-	got, tail, ended := strings.Cut(rest, end)
-	if !found || !ended {
-		t.Fatalf("%s does not have the lines %q and %q", page, begin, end)
-	}
 	want, err := settingsTable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if *update {
-		if err := os.WriteFile(page, []byte(head+begin+want+end+tail), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s is stale; run `go test ./command -run TestSettingsPage -update`: %s", page, diff)
-	}
+	testpage.Compare(t, "../docs/settings.md", "settings", want, *update,
+		"go test ./command -run TestSettingsPage -update")
 }
 
 var update = flag.Bool("update", false, "write docs/settings.md")

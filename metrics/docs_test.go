@@ -10,8 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	dto "github.com/prometheus/client_model/go"
+
+	"sherpa/internal/testpage"
 )
 
 var update = flag.Bool("update", false, "write the table of metrics into docs/operations.md")
@@ -30,22 +31,8 @@ func readFile(t *testing.T, path string) string {
 //	go test ./metrics -run TestMetricsTable -update
 func TestMetricsTable(t *testing.T) {
 	t.Parallel()
-	const page, begin, end = "../docs/operations.md", "<!-- metrics -->\n", "<!-- end of metrics -->\n"
-	head, rest, found := strings.Cut(readFile(t, page), begin)
-	got, tail, ended := strings.Cut(rest, end)
-	if !found || !ended {
-		t.Fatalf("%s does not have the lines %q and %q", page, begin, end)
-	}
-	want := table(gather(t))
-	if *update {
-		if err := os.WriteFile(page, []byte(head+begin+want+end+tail), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s is stale; run `go test ./metrics -run TestMetricsTable -update`: %s", page, diff)
-	}
+	testpage.Compare(t, "../docs/operations.md", "metrics", table(gather(t)), *update,
+		"go test ./metrics -run TestMetricsTable -update")
 }
 
 // gather returns all metrics, each with a value.

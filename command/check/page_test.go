@@ -3,13 +3,12 @@ package check_test
 import (
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"sherpa/command/check"
+
+	"sherpa/internal/testpage"
 )
 
 var update = flag.Bool("update", false, "write docs/check.md")
@@ -19,16 +18,6 @@ var update = flag.Bool("update", false, "write docs/check.md")
 //	go test ./command/check -run TestCheckPage -update
 func TestCheckPage(t *testing.T) {
 	t.Parallel()
-	const page, begin, end = "../../docs/check.md", "<!-- rows -->\n", "<!-- end of rows -->\n"
-	text, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	head, rest, found := strings.Cut(string(text), begin)
-	got, tail, ended := strings.Cut(rest, end)
-	if !found || !ended {
-		t.Fatalf("%s does not have the lines %q and %q", page, begin, end)
-	}
 	var b strings.Builder
 	b.WriteString("| group | row | what must hold |\n|---|---|---|\n")
 	group := ""
@@ -40,13 +29,6 @@ func TestCheckPage(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "| %s | `%s` | %s |\n", row.Group, row.Name, row.Checks)
 	}
-	if *update {
-		if err := os.WriteFile(page, []byte(head+begin+b.String()+end+tail), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(b.String(), got); diff != "" {
-		t.Errorf("%s is stale; run `go test ./command/check -run TestCheckPage -update`: %s", page, diff)
-	}
+	testpage.Compare(t, "../../docs/check.md", "rows", b.String(), *update,
+		"go test ./command/check -run TestCheckPage -update")
 }
