@@ -36,6 +36,14 @@ type transport struct {
 // NotAfter is when the certificate expires. It is zero while there is none.
 func (t *transport) NotAfter() time.Time { return t.notAfter() }
 
+// certificateEnd returns a function for the metrics: when the certificate expires. It is nil for plain HTTP.
+func (f *files) certificateEnd() func() time.Time {
+	if f.transport == nil {
+		return nil
+	}
+	return f.transport.NotAfter
+}
+
 func (t *transport) warn(ctx context.Context) { t.warning.check(ctx, t.NotAfter(), t.notice()) }
 
 // usesTLS reports whether the settings ask for TLS.

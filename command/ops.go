@@ -16,12 +16,13 @@ func newMetrics(build Build) *metrics.Metrics {
 }
 
 // watch connects the metrics with what they ask at each scrape.
-func (s server) watch(public *handlers.Server) {
+func (s server) watch(public *handlers.Server, files *files) {
 	s.metrics.Watch(metrics.Sources{
 		Connections: func() metrics.Connections { return metrics.Connections(public.ConnectionStats()) },
 		Hashing:     func() metrics.Hashing { return hashing(s.service.Hasher) },
 		Cache:       func() (tokens, sessions metrics.Cache) { return caches(s.service.CacheStats()) },
 		FeedAge:     s.service.FeedAge,
+		Certificate: files.certificateEnd(),
 		Pools:       s.store.Pools(),
 	})
 }

@@ -69,7 +69,7 @@ func (s server) run(ctx context.Context) error {
 	}
 	most := maxConnections(s.config.MaxConnections, descriptorLimit())
 	public := handlers.NewServer(handler, s.log.Logger, most)
-	s.watch(public)
+	s.watch(public, files)
 	listener, err := listen(ctx, s.config.Listen, "listen")
 	if err != nil {
 		return err

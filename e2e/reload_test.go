@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -180,13 +181,19 @@ func TestKubernetesSecret(t *testing.T) {
 // TestHealthcheckOverTLS: the certificate is for another name, and a bad file on disk changes nothing.
 func TestHealthcheckOverTLS(t *testing.T) {
 	t.Parallel()
-	pair := testcert.New(t, time.Now().Add(-time.Hour)) // it has expired: the health is that of the process
+	end := time.Now().Add(-time.Hour) // it has expired: the health is that of the process
+	pair := testcert.New(t, end)
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
 	pair.Write(t, cert, key)
-	p := newProcess(t, dir, "SHERPA_TLS_CERT="+cert, "SHERPA_TLS_KEY="+key)
+	ops := steadyAddress(t)
+	p := newProcess(t, dir, "SHERPA_TLS_CERT="+cert, "SHERPA_TLS_KEY="+key, "SHERPA_OPS_LISTEN="+ops)
 	p.client = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	p.start()
+	want := fmt.Sprint("sherpa_tls_certificate_not_after_timestamp_seconds ", float64(end.Unix()))
+	if _, metrics := opsGet(t, ops, "/metrics"); !strings.Contains(metrics, want) {
+		t.Errorf("no %q among the metrics", want)
+	}
 	replace(t, map[string]string{cert: "rubbish"})
 	p.sherpa(t, "", "healthcheck")
 	if !strings.Contains(p.log.String(), "the TLS certificate has expired") {

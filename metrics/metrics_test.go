@@ -3,6 +3,7 @@ package metrics
 import (
 	"database/sql"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,8 +28,9 @@ func watched(t *testing.T) *Metrics {
 		Cache: func() (tokens, sessions Cache) {
 			return Cache{Entries: 8, Limit: 9, Hits: 10, Misses: 11, Evictions: 12}, Cache{Entries: 13}
 		},
-		FeedAge: func() time.Duration { return 250 * time.Millisecond },
-		Pools:   map[string]*sql.DB{"read": pool},
+		FeedAge:     func() time.Duration { return 250 * time.Millisecond },
+		Certificate: func() time.Time { return time.Unix(1_800_000_000, 0) },
+		Pools:       map[string]*sql.DB{"read": pool},
 	})
 	m.Requests().Observe("GET", "", 404, time.Millisecond)
 	m.Login(ResultOK)
@@ -59,6 +61,7 @@ func TestMetrics(t *testing.T) {
 		`sherpa_database_operation_duration_seconds_sum{operation="commit"} 2`,
 		`sherpa_database_errors_total{operation="commit"} 1`,
 		`sherpa_http_connections 1`,
+		`sherpa_tls_certificate_not_after_timestamp_seconds 1.8e+09`,
 		`sherpa_http_connections_limit 2`,
 		`sherpa_http_connections_displaced_total 3`,
 		`sherpa_password_hashes_running 4`,
@@ -94,6 +97,28 @@ func TestFeedThatWasNeverRead(t *testing.T) {
 }
 
 // TestNamesFollowTheConventions is `promtool check metrics`.
+func TestCertificateOfTLS(t *testing.T) {
+	t.Parallel()
+	const name = "sherpa_tls_certificate_not_after_timestamp_seconds"
+	for _, tt := range []struct {
+		name string
+		end  func() time.Time
+		want []string
+	}{
+		{"plain HTTP", nil, nil},
+		{"ACME has brought none", func() time.Time { return time.Time{} }, []string{name + " 0"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			m := New(Build{})
+			m.watchCertificate(tt.end)
+			if got := scrape(t, m, name); !slices.Equal(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestNamesFollowTheConventions(t *testing.T) {
 	t.Parallel()
 	families, err := watched(t).registry.Gather()

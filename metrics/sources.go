@@ -15,6 +15,7 @@ type Sources struct {
 	Hashing     func() Hashing
 	Cache       func() (tokens, sessions Cache)
 	FeedAge     func() time.Duration // math.MaxInt64 before the first poll
+	Certificate func() time.Time     // when that of TLS expires, zero while there is none; nil without TLS
 	Pools       map[string]*sql.DB   // by their name
 }
 
@@ -45,6 +46,7 @@ func (m *Metrics) Watch(s Sources) {
 	m.gauge("revocation_feed_age_seconds", "Age of the latest poll that told which sessions have ended on "+
 		"other replicas. It is +Inf before the first one. Above 30, no session counts as live.", nil,
 		func() float64 { return seconds(s.FeedAge()) })
+	m.watchCertificate(s.Certificate)
 	for name, pool := range s.Pools {
 		m.registry.MustRegister(collectors.NewDBStatsCollector(pool, name))
 	}
@@ -56,6 +58,22 @@ func seconds(d time.Duration) float64 {
 		return math.Inf(1)
 	}
 	return d.Seconds()
+}
+
+func (m *Metrics) watchCertificate(end func() time.Time) {
+	if end == nil {
+		return
+	}
+	m.gauge("tls_certificate_not_after_timestamp_seconds", "When the certificate of TLS expires, in seconds "+
+		"since 1970 UTC; (this - time()) / 86400 is the number of days. It is 0 while ACME has brought none.",
+		nil, func() float64 { return unix(end()) })
+}
+
+func unix(at time.Time) float64 {
+	if at.IsZero() {
+		return 0
+	}
+	return float64(at.Unix())
 }
 
 func (m *Metrics) watchConnections(state func() Connections) {
