@@ -44,7 +44,7 @@ func (c *Config) transportOfACME(logger *slog.Logger) (*transport, error) {
 	all := &issued{domains: c.TLSDomains, get: manager.GetCertificate, logger: logger}
 	return &transport{
 		config: manager.TLSConfig(), notAfter: all.NotAfter, notice: all.notice, run: all.run,
-		warning: expiryWarning{logger: logger, now: time.Now, remedy: "the log says why it was not renewed"},
+		warning: expiryWarning{logger: logger, now: time.Now, advice: "the log says why it was not renewed"},
 	}, nil
 }
 
@@ -144,7 +144,7 @@ func (a *issued) look(ctx context.Context) (complete bool) {
 func (a *issued) report(ctx context.Context, domain string, err error) {
 	a.logger.ErrorContext(ctx, "no TLS certificate: clients of this domain cannot connect",
 		"domain", domain, "error", err, "next_try", acmeRetry.String(),
-		"remedy", "let the domain lead to this machine, and port 443 of it to this server, and let it "+
+		"advice", "let the domain lead to this machine, and port 443 of it to this server, and let it "+
 			"reach SHERPA_ACME_URL")
 }
 

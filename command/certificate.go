@@ -18,6 +18,8 @@ const (
 	expiryNotice = 14 * 24 * time.Hour
 	// expiryInterval is how often it warns.
 	expiryInterval = 24 * time.Hour
+	// expiredInterval is how often it has an error afterwards: whoever looks late must find one.
+	expiredInterval = 10 * time.Minute
 )
 
 // defaultACME is the directory of Let's Encrypt.
@@ -124,7 +126,7 @@ func (c *Config) transportOfFiles(logger *slog.Logger, now func() time.Time) (*t
 	files := &reloaded{
 		what: "TLS certificate and key", paths: []string{c.TLSCert, c.TLSKey}, use: held.use,
 		logger: logger, now: now,
-		remedy: "put a certificate that is valid now, and its own key, into the two files",
+		advice: "put a certificate that is valid now, and its own key, into the two files",
 	}
 	if err := files.start(); err != nil {
 		return nil, err
@@ -134,7 +136,7 @@ func (c *Config) transportOfFiles(logger *slog.Logger, now func() time.Time) (*t
 		notAfter: held.NotAfter, notice: func() time.Duration { return expiryNotice }, files: files,
 		run: func(context.Context) {},
 		warning: expiryWarning{
-			logger: logger, now: now, remedy: "replace the two files; no restart is needed",
+			logger: logger, now: now, advice: "replace the two files; no restart is needed",
 		},
 	}, nil
 }
@@ -182,12 +184,12 @@ func (c *certificate) NotAfter() time.Time { return c.held.Load().Leaf.NotAfter 
 type expiryWarning struct {
 	logger *slog.Logger
 	now    func() time.Time
-	remedy string
+	advice string
 	said   time.Time
 	level  slog.Level // of what was said
 }
 
-// check logs a warning once a day, and an error at the moment when the time is over. A zero time stands for
+// check logs a warning once a day, and an error again and again when the time is over. A zero time stands for
 // no certificate.
 func (w *expiryWarning) check(ctx context.Context, notAfter time.Time, notice time.Duration) {
 	left := notAfter.Sub(w.now())
@@ -195,14 +197,15 @@ func (w *expiryWarning) check(ctx context.Context, notAfter time.Time, notice ti
 		w.said = time.Time{} // it was renewed
 		return
 	}
-	level, text := slog.LevelWarn, "the TLS certificate expires soon"
+	level, text, interval := slog.LevelWarn, "the TLS certificate expires soon", expiryInterval
 	if left < 0 {
-		level, text = slog.LevelError, "the TLS certificate has expired: clients refuse to connect"
+		level, interval = slog.LevelError, expiredInterval
+		text = "the TLS certificate has expired: clients refuse to connect, which the log calls TLS handshake error"
 	}
-	if level == w.level && w.now().Sub(w.said) < expiryInterval {
+	if level == w.level && w.now().Sub(w.said) < interval {
 		return
 	}
 	w.said, w.level = w.now(), level
 	w.logger.Log(ctx, level, text, "not_after", notAfter.UTC(), "days_left", int(left/(24*time.Hour)),
-		"remedy", w.remedy)
+		"advice", w.advice)
 }

@@ -28,7 +28,7 @@ const (
 // bad file never replaces a good one.
 type reloaded struct {
 	what    string // they are, for the log
-	remedy  string // for a fault
+	advice  string // for a fault
 	paths   []string
 	use     func(contents [][]byte) error // puts them to use, or returns an error and changes nothing
 	changed func(context.Context)         // is called after a change, not at the start; nil for nothing
@@ -99,7 +99,7 @@ func (r *reloaded) judge(ctx context.Context, contents [][]byte, err error, due 
 	case due:
 		r.said = r.now()
 		r.logger.ErrorContext(ctx, "files have changed and cannot be used; what was read before stays in use",
-			"what", r.what, "files", r.paths, "error", err, "remedy", r.remedy)
+			"what", r.what, "files", r.paths, "error", err, "advice", r.advice)
 	}
 }
 
@@ -165,7 +165,7 @@ func (c *Config) watchedKeys(logger *slog.Logger, service *security.Service) *re
 	}
 	return &reloaded{
 		what: "signing keys", paths: []string{path}, logger: logger, now: time.Now,
-		remedy: "put good keys into the file, one on each line; `sherpa key new` makes one",
+		advice: "put good keys into the file, one on each line; `sherpa key new` makes one",
 		use: func(contents [][]byte) error {
 			ring, err := parseKeyRing(path, string(contents[0]))
 			if err != nil {

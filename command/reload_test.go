@@ -27,7 +27,7 @@ func newWatched(t *testing.T, names ...string) (*reloaded, *testclock.Clock, *te
 	t.Helper()
 	var log testlog.Buffer
 	clock := testclock.New(time.Now())
-	r := &reloaded{what: "test files", remedy: "do this", now: clock.Now}
+	r := &reloaded{what: "test files", advice: "do this", now: clock.Now}
 	r.logger = slog.New(slog.NewTextHandler(&log, nil))
 	dir := t.TempDir()
 	for _, name := range names {
@@ -332,7 +332,7 @@ func TestWarningOfExpiry(t *testing.T) {
 	clock := testclock.New(time.Now())
 	notAfter := clock.Now().AddDate(0, 0, 15)
 	w := &expiryWarning{
-		logger: slog.New(slog.NewTextHandler(&log, nil)), now: clock.Now, remedy: "renew it",
+		logger: slog.New(slog.NewTextHandler(&log, nil)), now: clock.Now, advice: "renew it",
 	}
 	look := func(hours int) {
 		for range hours {
@@ -348,7 +348,7 @@ func TestWarningOfExpiry(t *testing.T) {
 	wantLines(t, &log, "level=ERROR", 0)
 	look(48)
 	wantLines(t, &log, "level=WARN", 15) // at the last moment too
-	wantLines(t, &log, "level=ERROR", 2)
+	wantLines(t, &log, "level=ERROR", 47)
 	notAfter = clock.Now().AddDate(0, 0, 90)
 	look(48)
 	notAfter = clock.Now().AddDate(0, 0, 13)
