@@ -106,7 +106,7 @@ func (c *Config) makeKey() error {
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if err := writeOnce(path, token.NewKey()+"\n"); err != nil {
+	if err := writeOnce(path, token.NewSecret()+"\n"); err != nil {
 		return fmt.Errorf("make signing key: %w", err)
 	}
 	return nil

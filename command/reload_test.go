@@ -107,7 +107,7 @@ func TestReloadOfKeys(t *testing.T) {
 			tt.change(t, r.paths[0])
 			r.look(t.Context(), false)
 			r.look(t.Context(), false)
-			if got := string(ring.Signing()); got != tt.signs {
+			if got, _ := ring.Secret(); string(got) != tt.signs {
 				t.Errorf("the key that signs is %s, want %s", got, tt.signs)
 			}
 			changed := tt.signs != keyA

@@ -31,10 +31,10 @@ type Explanation struct {
 func Explain(ctx context.Context, with Explanation, text string) []Check {
 	var e explainer
 	access, err := token.ParseAccess(withoutScheme(text))
-	if !e.add("shape", err, "three parts in base64url with the header of this service") {
+	if !e.add("shape", err, "three parts in base64url") {
 		return e.checks
 	}
-	e.add("signature", access.SignedBy(with.Keys), "made by one of the keys here")
+	e.explainSignature(access, with.Keys)
 	claims, err := access.Claims()
 	if !e.add("claims", err, "the claims of this service") {
 		return e.checks
@@ -75,6 +75,18 @@ func (e *explainer) add(name string, err error, good string) bool {
 
 func (e *explainer) note(name string, ok bool, format string, args ...any) {
 	e.checks = append(e.checks, Check{name, ok, fmt.Sprintf(format, args...)})
+}
+
+// explainSignature names the key that signed, or else those that could have.
+func (e *explainer) explainSignature(access token.Access, ring token.KeyRing) {
+	name, err := access.SignedBy(ring)
+	if err == nil {
+		e.note("signature", true, "made by %s of %d", name, len(ring.Names()))
+		return
+	}
+	algorithm, id := access.Claimed()
+	e.note("signature", false, "%v; its header says %q and kid %q, and here are %v", err, algorithm, id,
+		ring.Names())
 }
 
 func (e *explainer) explainClaims(c token.Claims, s Settings, now time.Time) {

@@ -33,8 +33,9 @@ type Tokens struct {
 
 // Gate adapts gin-jwt to the Service, and Gin's requests to principals. It decides nothing itself.
 //
-// gin-jwt runs the login and signs every access token. Its parser is lenient and its statuses are fixed, so
-// the Service verifies tokens: Guard calls the field IdentityHandler of gin-jwt's middleware, which NewGate
+// gin-jwt runs the login, and signs the access tokens when a secret signs. It knows neither private keys for
+// ES256 and EdDSA nor a kid, so then package token signs them: see signer. Its parser is lenient and its
+// statuses are fixed, so the Service verifies tokens: Guard calls the field IdentityHandler of gin-jwt's middleware, which NewGate
 // sets to identity. Each of gin-jwt's traps has its test in package handlers.
 type Gate struct {
 	service *Service
@@ -45,8 +46,10 @@ type Gate struct {
 // signer is gin-jwt's middleware with the key that signs. gin-jwt copies the key, and its New must be called
 // once for each middleware, so every ring gets one of its own.
 type signer struct {
-	ring *token.KeyRing
-	jwt  *ginjwt.GinJWTMiddleware
+	gate    *Gate
+	ring    *token.KeyRing
+	jwt     *ginjwt.GinJWTMiddleware
+	private bool // whether a private key signs, so that gin-jwt cannot
 }
 
 // NewGate connects gin-jwt with the service.
@@ -65,15 +68,20 @@ func (g *Gate) newSigner(ring *token.KeyRing) (*signer, error) {
 	if ring == nil || ring.Empty() {
 		return nil, errors.New("gate: no signing key") // gin-jwt would sign with an empty one
 	}
+	secret, ok := ring.Secret()
+	if !ok {
+		secret = []byte(token.NewSecret()) // gin-jwt must have one; with this one nobody verifies
+	}
+	made := &signer{gate: g, ring: ring, private: !ok}
 	middleware, err := ginjwt.New(&ginjwt.GinJWTMiddleware{
-		SigningAlgorithm:      "HS256",
-		Key:                   ring.Signing(),
+		SigningAlgorithm:      token.HS256,
+		Key:                   secret,
 		Timeout:               g.service.Settings.AccessTTL,
 		TimeFunc:              g.service.Now,
 		IdentityKey:           keyPrincipal,
 		Authenticator:         g.authenticate,
 		PayloadFunc:           g.payload,
-		LoginResponse:         g.loginResponse,
+		LoginResponse:         made.loginResponse,
 		IdentityHandler:       g.identity,
 		HTTPStatusMessageFunc: keepError,
 		Unauthorized:          dropChallenge,
@@ -81,22 +89,36 @@ func (g *Gate) newSigner(ring *token.KeyRing) (*signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gate: %w", err)
 	}
-	return &signer{ring, middleware}, nil
+	made.jwt = middleware
+	return made, nil
 }
 
-// signer returns gin-jwt's middleware for the ring that is in use. Whoever comes first after a change of keys
-// makes it; when two do, both are right.
-func (g *Gate) signer() (*ginjwt.GinJWTMiddleware, error) {
+// signer returns the one for the ring that is in use. Whoever comes first after a change of keys makes it;
+// when two do, both are right.
+func (g *Gate) signer() (*signer, error) {
 	ring := g.service.Keys()
 	if known := g.signs.Load(); known.ring == ring {
-		return known.jwt, nil
+		return known, nil
 	}
 	made, err := g.newSigner(ring)
 	if err != nil {
 		return nil, err
 	}
 	g.signs.Store(made)
-	return made.jwt, nil
+	return made, nil
+}
+
+// access returns an access token for the login.
+func (s *signer) access(login *Login) (access string, err error) {
+	if !s.private {
+		access, _, err = s.jwt.TokenGenerator(login)
+		return access, err
+	}
+	claims := s.gate.payload(login)
+	now := s.gate.service.Now()
+	claims["exp"] = now.Add(s.gate.service.Settings.AccessTTL).Unix() // as gin-jwt adds them
+	claims["orig_iat"] = now.Unix()
+	return s.ring.NewAccess(claims)
 }
 
 // loginCall carries a login through gin-jwt's callbacks.
@@ -114,7 +136,7 @@ func (g *Gate) LogIn(c *gin.Context, credentials Credentials) (Tokens, error) {
 	}
 	call := &loginCall{credentials: credentials}
 	c.Set(keyLogin, call)
-	signer.LoginHandler(c)
+	signer.jwt.LoginHandler(c)
 	if err, ok := c.Value(keyError).(error); ok {
 		return Tokens{}, err
 	}
@@ -161,11 +183,22 @@ func (g *Gate) payload(data any) ginjwt.MapClaims {
 	return claims
 }
 
-// loginResponse is gin-jwt's LoginResponse. LogIn passes the token on.
-func (g *Gate) loginResponse(c *gin.Context, _ int, access string, _ time.Time) {
-	if call, ok := c.Value(keyLogin).(*loginCall); ok {
-		call.access = access
+// loginResponse is gin-jwt's LoginResponse. LogIn passes the token on. When a private key signs, the one that
+// gin-jwt made is worthless, and nobody gets it.
+func (s *signer) loginResponse(c *gin.Context, _ int, access string, _ time.Time) {
+	call, ok := c.Value(keyLogin).(*loginCall)
+	if !ok {
+		return
 	}
+	var err error
+	if s.private {
+		access, err = s.access(&call.login)
+	}
+	if err != nil {
+		c.Set(keyError, fmt.Errorf("sign access token: %w", err))
+		return
+	}
+	call.access = access
 }
 
 // keepError is gin-jwt's HTTPStatusMessageFunc, the one callback that sees the error.
@@ -188,7 +221,7 @@ func (g *Gate) Refresh(c *gin.Context, refreshToken string) (Tokens, error) {
 	if err != nil {
 		return Tokens{}, err
 	}
-	access, _, err := signer.TokenGenerator(&login)
+	access, err := signer.access(&login)
 	if err != nil {
 		return Tokens{}, fmt.Errorf("sign access token: %w", err)
 	}

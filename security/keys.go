@@ -19,3 +19,6 @@ func (s *Service) UseKeys(ring token.KeyRing) error {
 	s.cache.tokens.InvalidateAll() // frees memory; claims compares the rings
 	return nil
 }
+
+// PublicKeys returns the public keys of the ring that is in use, as a JWK Set (RFC 7517, section 5).
+func (s *Service) PublicKeys() []byte { return s.Keys().PublicKeySet() }

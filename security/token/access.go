@@ -14,11 +14,8 @@ import (
 const (
 	// Leeway is how far the clock of another replica may be ahead. The tutorial's library allows the same.
 	Leeway = 10 * time.Second
-	// maxLength is the length in bytes of the longest token that is read; ours have about 300.
+	// maxLength is the length in bytes of the longest token that is read; ours have about 300 to 500.
 	maxLength = 4096
-	// header is {"alg":"HS256","typ":"JWT"} in base64url, the one header that we write and accept. It leaves
-	// no room for another algorithm, a key that the sender chose, or a "crit" (RFC 8725, section 3.1).
-	header = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
 )
 
 // InvalidError says why a token is not one of ours. Reason completes "The token was refused: …" and is safe
@@ -46,16 +43,17 @@ type Claims struct {
 	ExpiresAt int64  `json:"exp"`
 }
 
-// Access is an access token of the right shape and header. Nothing in it is proven before SignedBy.
+// Access is an access token of the right shape. Nothing in it is proven before SignedBy.
 type Access struct {
-	signed  string // header.payload
-	payload []byte
-	sum     []byte
+	header    string // in base64url
+	signed    string // header.payload
+	payload   []byte
+	signature []byte
 }
 
-// ParseAccess accepts exactly the texts that this service could have written (RFC 7515, section 7.1; RFC
-// 8725bis, section 3.14). Each token has one text, so no altered copy of a token passes as another. The error
-// is *InvalidError.
+// ParseAccess accepts three parts in the one base64url form that this service writes (RFC 7515, section 7.1;
+// RFC 8725bis, section 3.14). Each token has one text, so no altered copy of a token passes as another. The
+// error is *InvalidError.
 func ParseAccess(text string) (Access, error) {
 	if len(text) > maxLength {
 		return Access{}, invalid("it has more than %d characters", maxLength)
@@ -64,15 +62,14 @@ func ParseAccess(text string) (Access, error) {
 	if len(parts) != 3 {
 		return Access{}, invalid("it does not have the three parts of a JSON Web Token")
 	}
-	if parts[0] != header {
-		return Access{}, invalid("its header is not the one that this service writes")
-	}
+	_, headerErr := decodeSegment(parts[0])
 	payload, payloadErr := decodeSegment(parts[1])
-	sum, sumErr := decodeSegment(parts[2])
-	if payloadErr != nil || sumErr != nil {
+	signature, signatureErr := decodeSegment(parts[2])
+	if errors.Join(headerErr, payloadErr, signatureErr) != nil {
 		return Access{}, invalid("it is not in the base64url form of RFC 7515")
 	}
-	return Access{signed: text[:len(parts[0])+1+len(parts[1])], payload: payload, sum: sum}, nil
+	signed := text[:len(parts[0])+1+len(parts[1])]
+	return Access{header: parts[0], signed: signed, payload: payload, signature: signature}, nil
 }
 
 // decodeSegment compares with the canonical text, because the decoder skips line ends and ignores stray bits.
@@ -87,12 +84,57 @@ func decodeSegment(segment string) ([]byte, error) {
 	return raw, nil
 }
 
-// SignedBy returns an *InvalidError unless a key of the ring signed the token.
-func (a Access) SignedBy(ring KeyRing) error {
-	if !ring.signed(a.signed, a.sum) {
-		return invalid("its signature is not ours, or its key was retired")
+// SignedBy returns the key of the ring that signed the token. It looks at the header first, as a text: each
+// key accepts the one that it writes. That leaves no room for another algorithm, a key that the sender chose,
+// or a "crit" (RFC 8725, section 3.1). The error is *InvalidError.
+func (a Access) SignedBy(ring KeyRing) (KeyName, error) {
+	known := false
+	for _, key := range ring.keys {
+		if key.header != a.header {
+			continue
+		}
+		known = true
+		if key.method.signed(a.signed, a.signature) {
+			return key.KeyName, nil
+		}
 	}
-	return nil
+	if !known {
+		return KeyName{}, invalid("its header is not the one of a key here: it is not ours, " +
+			"or its key was retired")
+	}
+	return KeyName{}, invalid("its signature is not ours, or its key was retired")
+}
+
+// Claimed returns the algorithm and the kid that the header claims. They are for people: nothing is decided by
+// them.
+func (a Access) Claimed() (algorithm, id string) {
+	var header struct {
+		Algorithm string `json:"alg"`
+		ID        string `json:"kid"`
+	}
+	raw, err := decodeSegment(a.header)
+	if err != nil || json.Unmarshal(raw, &header) != nil {
+		return "", ""
+	}
+	return header.Algorithm, header.ID
+}
+
+// NewAccess returns an access token with these claims, which the first key of the ring signs.
+func (r KeyRing) NewAccess(claims map[string]any) (string, error) {
+	if r.Empty() {
+		return "", errors.New("sign access token: there is no key")
+	}
+	payload, err := json.Marshal(claims, json.Deterministic(true))
+	if err != nil {
+		return "", fmt.Errorf("sign access token: %w", err)
+	}
+	first := r.keys[0]
+	signed := first.header + "." + base64.RawURLEncoding.EncodeToString(payload)
+	signature, err := first.method.sign(signed)
+	if err != nil {
+		return "", err
+	}
+	return signed + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }
 
 // Claims reads the payload strictly: it rejects duplicate members, text after the object and wrong types. The
@@ -107,14 +149,14 @@ func (a Access) Claims() (Claims, error) {
 }
 
 // Verify returns the claims of an access token that a key of the ring signed for this issuer and audience. It
-// parses the token and computes its HMAC once. The times change, so the caller checks them with CheckTimes.
+// parses the token and checks its signature once. The times change, so the caller checks them with CheckTimes.
 // The error wraps an *InvalidError.
 func (r KeyRing) Verify(text, issuer, audience string) (Claims, error) {
 	access, err := ParseAccess(text)
 	if err != nil {
 		return Claims{}, err
 	}
-	if err := access.SignedBy(r); err != nil {
+	if _, err := access.SignedBy(r); err != nil {
 		return Claims{}, err
 	}
 	claims, err := access.Claims()

@@ -14,7 +14,7 @@ const shortSum = 12
 func (r KeyRing) Fingerprints() []string {
 	var all []string
 	for _, key := range r.keys {
-		sum := sha256.Sum256(append([]byte("sherpa key fingerprint\x00"), key...))
+		sum := sha256.Sum256(append([]byte("sherpa key fingerprint\x00"), key.raw...))
 		all = append(all, hex.EncodeToString(sum[:shortSum]))
 	}
 	return all

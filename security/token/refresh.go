@@ -36,7 +36,7 @@ func (t Refresh) String() string {
 
 // NewRefresh returns the refresh token of this session and count under the signing key.
 func (r KeyRing) NewRefresh(sessionID string, count int64) Refresh {
-	return newRefresh(r.refresh[0], sessionID, count)
+	return newRefresh(r.keys[0].refresh, sessionID, count)
 }
 
 func newRefresh(key []byte, sessionID string, count int64) Refresh {
@@ -53,8 +53,8 @@ func (r KeyRing) ParseRefresh(text string) (Refresh, error) {
 	if !ok {
 		return Refresh{}, ErrNotRefresh
 	}
-	for _, key := range r.refresh {
-		if hmac.Equal(newRefresh(key, t.SessionID, t.Count).mac, t.mac) {
+	for _, key := range r.keys {
+		if hmac.Equal(newRefresh(key.refresh, t.SessionID, t.Count).mac, t.mac) {
 			return t, nil
 		}
 	}
@@ -80,8 +80,8 @@ func parseRefresh(text string) (Refresh, bool) {
 
 // FindRefresh returns the refresh token of this session and count that has the hash, whichever key signed it.
 func (r KeyRing) FindRefresh(sessionID string, count int64, hash string) (string, bool) {
-	for _, key := range r.refresh {
-		text := newRefresh(key, sessionID, count).String()
+	for _, key := range r.keys {
+		text := newRefresh(key.refresh, sessionID, count).String()
 		if SameHash(HashRefresh(text), hash) {
 			return text, true
 		}

@@ -33,14 +33,14 @@ func FuzzRefreshToken(f *testing.F) {
 
 func TestRefreshTokensOfOneRing(t *testing.T) {
 	t.Parallel()
-	ring, err := ParseKeyRing(goodKey + "," + goodKey + "x")
-	if err != nil {
-		t.Fatal(err)
+	for _, algorithm := range algorithms {
+		ring, other := ringOf(t, newText(t, algorithm), goodKey), ringOf(t, newText(t, algorithm))
+		t.Run(algorithm, func(t *testing.T) { wantRefreshTokensOf(t, ring, other) })
 	}
-	other, err := ParseKeyRing(goodKey + "y")
-	if err != nil {
-		t.Fatal(err)
-	}
+}
+
+func wantRefreshTokensOf(t *testing.T, ring, other KeyRing) {
+	t.Helper()
 	token := ring.NewRefresh("S", 1)
 	if parsed, err := ring.ParseRefresh(token.String()); err != nil || parsed.String() != token.String() {
 		t.Errorf("%v, %v", parsed, err)
@@ -57,5 +57,29 @@ func TestRefreshTokensOfOneRing(t *testing.T) {
 	}
 	if _, ok := other.FindRefresh("S", 1, HashRefresh(token.String())); ok {
 		t.Error("another ring found it")
+	}
+}
+
+// TestDerivedKeysAreThoseOfTheKey: they depend on the key, and not on the form of its text or its place. So a
+// change of keys ends no session, and events know the same key again.
+func TestDerivedKeysAreThoseOfTheKey(t *testing.T) {
+	t.Parallel()
+	for _, algorithm := range algorithms {
+		text := newText(t, algorithm)
+		ring := ringOf(t, text)
+		moved := ringOf(t, newText(t, ES256), strings.ReplaceAll(text, "\n", "\r\n"))
+		if _, err := moved.ParseRefresh(ring.NewRefresh("S", 1).String()); err != nil {
+			t.Errorf("%s: the refresh token is refused: %v", algorithm, err)
+		}
+		if ring.Fingerprints()[0] != moved.Fingerprints()[1] {
+			t.Errorf("%s: another fingerprint", algorithm)
+		}
+		if ring.Pseudonym("x") == "" || ring.Pseudonym("x") == moved.Pseudonym("x") {
+			t.Errorf("%s: the pseudonym is not that of the key that signs", algorithm)
+		}
+		next := ringOf(t, text, goodKey)
+		if ring.Pseudonym("x") != next.Pseudonym("x") {
+			t.Errorf("%s: the same key has two pseudonyms", algorithm)
+		}
 	}
 }
