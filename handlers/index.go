@@ -45,6 +45,7 @@ func indexLinks(docs bool) []indexLink {
 		{"POST", "/auth/logout", "Ends your session at once."},
 		{"GET", "/problems/<code>", "What an error means. The `type` of each error is such a path."},
 		{"GET", pathOpenAPI + ".json", "The OpenAPI document: every request and every answer. Also in YAML."},
+		{"GET", pathPublicKeys, "The public keys, with which others verify access tokens."},
 		{"GET", pathHealth, "Whether the server runs."},
 		{"GET", pathReady, "Whether its database answers."},
 	}

@@ -74,6 +74,10 @@ func TestCredentialsByRoute(t *testing.T) {
 		"GET /mountain/:name":        protected,
 		"HEAD /mountain/:name":       protected,
 		"OPTIONS /mountain/:name":    all(204),
+
+		"GET /.well-known/jwks.json":     all(200),
+		"HEAD /.well-known/jwks.json":    all(200),
+		"OPTIONS /.well-known/jwks.json": all(204),
 	}
 	var routes []string
 	for _, route := range s.router.Routes() {

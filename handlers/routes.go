@@ -50,6 +50,7 @@ func (a *api) routes(open, protected group) {
 	a.resource(protected, "/auth/sessions/:id", OneSession{Service: a.service})
 	a.resource(protected, "/auth/events", Events{Service: a.service})
 
+	a.resource(open, pathPublicKeys, PublicKeys{Service: a.service})
 	a.resource(open, "/", a.index)
 	a.resource(open, pathHealth, Health{Version: a.version})
 	a.resource(open, pathReady, Ready{Service: a.service, Stopping: a.stopping})
