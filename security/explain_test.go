@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"sherpa/security/token"
 )
 
 func TestExplain(t *testing.T) {
@@ -77,5 +79,36 @@ func TestExplain(t *testing.T) {
 	}
 	if got := explain(access, same); got["session"] {
 		t.Errorf("after the user was deleted: %v", got)
+	}
+}
+
+// TestExplainNamesTheKey: which one signed, or which ones could have.
+func TestExplainNamesTheKey(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.addUser("ada")
+	private := newKey(t, token.ES256)
+	b.useKeys(ringOf(t, private))
+	access := b.tokens("ada").AccessToken
+	id := b.Keys().Names()[0].ID
+	signature := func(keys string) Check {
+		with := Explanation{Keys: ringOf(t, keys), Settings: b.Settings, Store: b.Store, Now: b.clock.Now()}
+		all := Explain(t.Context(), with, access)
+		i := slices.IndexFunc(all, func(c Check) bool { return c.Name == "signature" })
+		if i < 0 || len(all) < 9 {
+			t.Fatalf("the checks are %v", all)
+		}
+		return all[i]
+	}
+	for _, tt := range []struct {
+		keys, says string
+		ok         bool
+	}{
+		{goodKey + "\n" + private, "made by key 2 (ES256, kid " + id + ") of 2", true},
+		{goodKey, `says "ES256" and kid "` + id + `", and here are [key 1 (HS256)]`, false},
+	} {
+		if got := signature(tt.keys); got.OK != tt.ok || !strings.Contains(got.Detail, tt.says) {
+			t.Errorf("got %+v, want %q", got, tt.says)
+		}
 	}
 }

@@ -2,8 +2,10 @@ package security
 
 import (
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -22,6 +24,15 @@ func ringOf(t testing.TB, keys string) token.KeyRing {
 		t.Fatal(err)
 	}
 	return ring
+}
+
+func newKey(t testing.TB, algorithm string) string {
+	t.Helper()
+	text, err := token.NewKey(algorithm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 func (b *bench) useKeys(ring token.KeyRing) {
@@ -46,6 +57,7 @@ func (b *bench) enter(gate *Gate, name string) Tokens {
 // TestChangeOfKeys changes the ring of a running service. The user has tokens of the first ring.
 func TestChangeOfKeys(t *testing.T) {
 	t.Parallel()
+	private := newKey(t, token.ES256)
 	tests := []struct {
 		name     string
 		next     string
@@ -59,6 +71,9 @@ func TestChangeOfKeys(t *testing.T) {
 		{"the key removed", newerKey, false, false},
 		{"the key removed, known token", newerKey, true, false},
 		{"the key replaced by two", newerKey + "," + otherKey, true, false},
+		{"a private key in front", private + "\n" + goodKey, true, true},
+		{"a private key at the end", goodKey + "\n" + private, true, true},
+		{"the key replaced by a private one", private, true, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -79,6 +94,107 @@ func TestChangeOfKeys(t *testing.T) {
 			b.wantAccess(fresh.AccessToken, true)
 			b.wantSignedBy(fresh.AccessToken, b.Keys())
 		})
+	}
+}
+
+// TestMoveToAPrivateKey follows docs/keys.md, there and back again. One session goes on through all of it.
+func TestMoveToAPrivateKey(t *testing.T) {
+	t.Parallel()
+	for _, algorithm := range []string{token.ES256, token.EdDSA} {
+		b := newBench(t)
+		b.addUser("ada")
+		gate := b.gate()
+		session := b.enter(gate, "ada")
+		private := newKey(t, algorithm)
+		for _, step := range []struct{ keys, signs string }{
+			{goodKey + "\n" + private, token.HS256}, {private + "\n" + goodKey, algorithm}, {private, algorithm},
+			{private + "\n" + newerKey, algorithm}, {newerKey + "\n" + private, token.HS256},
+			{newerKey, token.HS256},
+		} {
+			b.useKeys(ringOf(t, step.keys))
+			b.wantAccess(session.AccessToken, true)
+			c, _ := request()
+			next, err := gate.Refresh(c, session.RefreshToken)
+			if err != nil {
+				t.Fatalf("%s, %s signs: %v", algorithm, step.signs, err)
+			}
+			b.wantAccess(next.AccessToken, true)
+			b.wantSignedBy(next.AccessToken, b.Keys())
+			if got := b.Keys().Names()[0].Algorithm; got != step.signs {
+				t.Errorf("%s signs, want %s", got, step.signs)
+			}
+			session = next
+		}
+	}
+}
+
+// TestGinJWTCannotSignForAPrivateKey: what it makes beside a private key is accepted nowhere, and no client
+// gets it.
+func TestGinJWTCannotSignForAPrivateKey(t *testing.T) {
+	t.Parallel()
+	for _, keys := range []string{
+		newKey(t, token.ES256), newKey(t, token.EdDSA), newKey(t, token.ES256) + "\n" + goodKey,
+	} {
+		b := newBench(t)
+		b.addUser("ada")
+		b.useKeys(ringOf(t, keys))
+		gate := b.gate()
+		signer, err := gate.signer()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var worthless string
+		answer := signer.jwt.LoginResponse
+		signer.jwt.LoginResponse = func(c *gin.Context, status int, access string, expires time.Time) {
+			worthless = access
+			answer(c, status, access, expires)
+		}
+		c, recorder := request()
+		tokens, err := gate.LogIn(c, Credentials{"ada", goodPassword})
+		if err != nil || strings.Count(worthless, ".") != 2 {
+			t.Fatalf("%q, %v", worthless, err)
+		}
+		if tokens.AccessToken == worthless || recorder.Body.Len() > 0 || len(recorder.Header()) > 0 {
+			t.Errorf("a client gets it: %v", recorder.Header())
+		}
+		b.wantAccess(tokens.AccessToken, true)
+		b.wantSignedBy(tokens.AccessToken, b.Keys())
+		for _, ring := range []token.KeyRing{*b.Keys(), ringOf(t, goodKey), ringOf(t, goodKey+","+newerKey)} {
+			b.useKeys(ring)
+			b.wantAccess(worthless, false)
+			_, err = b.LogOut(t.Context(), worthless, ScopeLocal)
+			wantCode(t, err, TokenInvalid)
+			_, err = b.Refresh(t.Context(), worthless)
+			wantCode(t, err, RefreshInvalid)
+		}
+		if other := b.gate().signs.Load().jwt.Key; string(other) == string(signer.jwt.Key) ||
+			len(signer.jwt.Key) < 32 {
+			t.Error("gin-jwt has a key that is not random")
+		}
+	}
+}
+
+// TestClaimsAreTheSameForEveryKey: clients see another header, and nothing else.
+func TestClaimsAreTheSameForEveryKey(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.addUser("ada", "guide")
+	login := b.logIn("ada")
+	var all []string
+	for _, algorithm := range []string{token.HS256, token.ES256, token.EdDSA} {
+		b.useKeys(ringOf(t, newKey(t, algorithm)))
+		signer, err := b.gate().signer()
+		if err != nil {
+			t.Fatal(err)
+		}
+		access, err := signer.access(&login)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, strings.Split(access, ".")[1])
+	}
+	if all[0] != all[1] || all[0] != all[2] {
+		t.Errorf("the claims differ: %v", all)
 	}
 }
 
@@ -160,7 +276,8 @@ func TestKeysChangeUnderRequests(t *testing.T) {
 	b.addUser("ada")
 	gate := b.gate()
 	kept := b.enter(gate, "ada").AccessToken
-	rings := []token.KeyRing{ringOf(t, newerKey+","+goodKey), ringOf(t, goodKey+","+newerKey)}
+	private := newKey(t, token.ES256)
+	rings := []token.KeyRing{ringOf(t, private+"\n"+goodKey), ringOf(t, goodKey+"\n"+private)}
 	var work sync.WaitGroup
 	over := make(chan struct{})
 	work.Go(func() {
