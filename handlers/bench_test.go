@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"cmp"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"sherpa/handlers"
 	"sherpa/internal/testotlp"
+	"sherpa/security/token"
 	"sherpa/tracing"
 )
 
@@ -33,7 +35,7 @@ func BenchmarkMountain(b *testing.B) {
 		}{c.Param("name")})
 	})
 	s := newServer(b)
-	token := s.login(username, password)
+	secret := s.login(username, password)
 	sherpa := func(change func(*handlers.Config)) http.Handler {
 		config := s.config(s.service)
 		change(&config)
@@ -49,6 +51,8 @@ func BenchmarkMountain(b *testing.B) {
 		b.Setenv("OTEL_TRACES_SAMPLER", flags[sampled])
 		return newTracer(b, collector)
 	}
+	s.useKeys(newKey(b, token.ES256), signingKey, retiredKey)
+	tokens := map[string]string{"ES256": s.login(username, password)}
 	for _, row := range []struct {
 		name   string
 		router http.Handler
@@ -58,13 +62,14 @@ func BenchmarkMountain(b *testing.B) {
 		{"no log", sherpa(func(c *handlers.Config) { c.AccessLog = nil })},
 		{"no metrics", sherpa(func(c *handlers.Config) { c.AccessLog, c.Metrics = noLog{}, nil })},
 		{"sherpa", sherpa(func(c *handlers.Config) { c.AccessLog = noLog{} })},
+		{"ES256", sherpa(func(c *handlers.Config) { c.AccessLog = noLog{} })},
 		{"not sampled", sherpa(func(c *handlers.Config) { c.AccessLog, c.Tracer = noLog{}, tracer(false) })},
 		{"traced", sherpa(func(c *handlers.Config) { c.AccessLog, c.Tracer = noLog{}, tracer(true) })},
 	} {
 		router := row.router
 		b.Run(row.name, func(b *testing.B) {
 			request := httptest.NewRequest(http.MethodGet, "/mountain/x", nil)
-			request.Header.Set("Authorization", "Bearer "+token)
+			request.Header.Set("Authorization", "Bearer "+cmp.Or(tokens[row.name], secret))
 			b.ReportAllocs()
 			for b.Loop() {
 				router.ServeHTTP(quiet{http.Header{}}, request)
