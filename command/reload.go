@@ -165,7 +165,7 @@ func (c *Config) watchedKeys(logger *slog.Logger, service *security.Service) *re
 	}
 	return &reloaded{
 		what: "signing keys", paths: []string{path}, logger: logger, now: time.Now,
-		advice: "put good keys into the file, one on each line; `sherpa key new` makes one",
+		advice: "put good keys into the file, one below the other; `sherpa key new` makes one",
 		use: func(contents [][]byte) error {
 			ring, err := parseKeyRing(path, string(contents[0]))
 			if err != nil {

@@ -11,9 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"sherpa/internal/testcert"
 	"sherpa/internal/testclock"
 	"sherpa/internal/testlog"
+	"sherpa/models"
 	"sherpa/security/token"
 )
 
@@ -40,6 +43,58 @@ func write(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestReloadOfKeysIsRecorded: each change of the ring leaves an event, with the kinds of keys mixed. Looks that
+// find nothing new, and bad files, leave none.
+func TestReloadOfKeysIsRecorded(t *testing.T) {
+	t.Parallel()
+	store, err := models.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "sherpa.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	config := &Config{SecretKeyFile: filepath.Join(t.TempDir(), "keys"), CacheSize: 100}
+	write(t, config.SecretKeyFile, keyA)
+	ring, err := config.keyRing()
+	if err != nil {
+		t.Fatal(err)
+	}
+	service, err := newService(config, store, ring, slog.New(slog.DiscardHandler), observers{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	recordStart(t.Context(), service, "v1")
+	watched := config.watchedKeys(service.Logger, service)
+	if err := watched.start(); err != nil {
+		t.Fatal(err)
+	}
+	private, err := token.NewKey(token.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{
+		keyA, keyA + "\n" + private, private + "\n" + keyA, "short", private[:80], private, private + "\n",
+	} {
+		write(t, config.SecretKeyFile, text)
+		watched.look(t.Context(), false)
+		watched.look(t.Context(), false)
+		watched.look(t.Context(), false)
+	}
+	var got []string
+	filter := models.EventFilter{Kind: models.EventKeysChanged}
+	for e, err := range service.Events(t.Context(), filter) {
+		if err != nil || e.Actor != models.ActorSystem {
+			t.Fatal(e, err)
+		}
+		got = append(got, e.Reason)
+	}
+	want := []string{
+		"1 added, 0 removed", "0 added, 0 removed, another one signs", "0 added, 1 removed",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("events (want -, got +):\n%s", diff)
 	}
 }
 
@@ -76,6 +131,7 @@ func TestReloadOfKeys(t *testing.T) {
 		{"blank", to("\n\n"), keyA, "there is no key"},
 		{"a short key", to(keyB[:31]), keyA, "has 31 bytes and needs 32 or more"},
 		{"a good key and a short one", to(keyB + "\n" + keyA[:9]), keyA, "key 2: has 9 bytes"},
+		{"half a private key", to("-----BEGIN PRIVATE KEY-----\n" + keyB + "\n"), keyA, "key 1: is a PEM block"},
 		{"a sample", to("please-change-this-please-change-this"), keyA, "looks like a sample"},
 		{"gone", func(t *testing.T, path string) {
 			if err := os.Remove(path); err != nil {

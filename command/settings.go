@@ -74,7 +74,8 @@ func settingHelp() map[string]string { //nolint:funlen // a table
 		"migrate": "Who brings the schema of the database up to date. auto: every start and command. " +
 			"wait: `sherpa db migrate`; a server waits for that before it listens. " +
 			"off: the same, but a server refuses to start.",
-		"secret-key-file": "File with the signing keys, one on each line: the first signs, all verify. " +
+		"secret-key-file": "File with the signing keys, secrets and private keys, one below the other: the " +
+			"first signs, all verify. " +
 			"Or put the keys into the variable SHERPA_SECRET_KEY, separated by commas; it has no flag, " +
 			"because every process can read flags. With neither, SQLite gets a generated key in secret.key " +
 			"next to the database, and PostgreSQL refuses to start: all replicas need the same keys.",
