@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sherpa/command/check"
+	"sherpa/security/token"
 )
 
 // broken is a service with one fault. red are the rows that must fail or warn; all others must not.
@@ -28,15 +29,17 @@ type broken struct {
 	fault  middleware
 	change func(o *check.Options)
 	trust  string // whose X-Forwarded-For the service believes
+	keys   string // the algorithm with which the service signs; "" for HS256
 	red    string
 }
 
 var (
-	me       = at("GET", "/auth/me")
-	login    = at("POST", "/auth")
-	refresh  = at("POST", "/auth/refresh")
-	logout   = at("POST", "/auth/logout")
-	anything = func(*http.Request) bool { return true }
+	me         = at("GET", "/auth/me")
+	login      = at("POST", "/auth")
+	refresh    = at("POST", "/auth/refresh")
+	logout     = at("POST", "/auth/logout")
+	publicKeys = at("GET", "/.well-known/jwks.json")
+	anything   = func(*http.Request) bool { return true }
 )
 
 func and(all ...func(r *http.Request) bool) func(r *http.Request) bool {
@@ -51,7 +54,7 @@ func hasNone(r *http.Request) bool { return !hasToken(r) }
 
 // brokenServices are the faults, in the order of the rows.
 func brokenServices() []broken {
-	return slices.Concat(brokenConnections(), brokenLogins(), brokenSchemes(), brokenVerifiers(),
+	return slices.Concat(brokenConnections(), brokenLogins(), brokenPublicKeys(), brokenSchemes(), brokenVerifiers(),
 		brokenSessions(), brokenRequests(), brokenProxies())
 }
 
@@ -140,6 +143,78 @@ func brokenLogins() []broken {
 	}
 }
 
+// publishes answers with these members of the public keys changed.
+func publishes(change func(first map[string]any)) middleware {
+	return members(publicKeys, func(all map[string]any) {
+		if keys, ok := all["keys"].([]any); ok && len(keys) > 0 {
+			change(keys[0].(map[string]any))
+		}
+	})
+}
+
+func brokenPublicKeys() []broken {
+	set := func(name, value string) middleware {
+		return publishes(func(first map[string]any) { first[name] = value })
+	}
+	return []broken{
+		{name: "publishes a private key", keys: token.ES256, red: "public-keys", fault: set("d", "AAAA")},
+		{
+			name: "publishes a secret", red: "public-keys",
+			fault: members(publicKeys, func(all map[string]any) {
+				all["keys"] = []any{map[string]any{"kty": "oct", "k": "AAAA", "kid": "1"}}
+			}),
+		},
+		{
+			name: "publishes under another name", keys: token.EdDSA, red: "public-keys public-key-verifies",
+			fault: set("kid", "2026-11"),
+		},
+		{
+			name: "publishes nothing", keys: token.EdDSA, red: "public-key-verifies",
+			fault: members(publicKeys, func(all map[string]any) { all["keys"] = []any{} }),
+		},
+		{
+			name: "publishes another key", keys: token.ES256, red: "public-keys public-key-verifies",
+			fault: members(publicKeys, func(all map[string]any) {
+				keys := all["keys"].([]any)
+				first, second := keys[0].(map[string]any), keys[1].(map[string]any)
+				first["x"], first["y"] = second["x"], second["y"]
+			}),
+		},
+		{
+			name: "publishes no point", keys: token.ES256, red: "public-keys public-key-verifies",
+			fault: set("y", strings.Repeat("A", 43)),
+		},
+		{
+			name: "public keys may be kept for a day", red: "public-keys",
+			fault: onAnswer(func(r *http.Request, a *httptest.ResponseRecorder) {
+				if publicKeys(r) {
+					a.Header().Set("Cache-Control", "public, s-maxage=86400")
+				}
+			}),
+		},
+		{
+			name: "takes a public key for a secret", keys: token.ES256, red: "alg-other public-key-as-secret",
+			fault: lets(and(me, bearing(func(head, _, _ string) bool {
+				return head == ourHeader
+			}))),
+		},
+		{
+			name: "does not look at a signature of ES256", keys: token.ES256,
+			fault: onAnswer(func(r *http.Request, a *httptest.ResponseRecorder) {
+				form := bearing(func(head, payload, _ string) bool {
+					return strings.HasPrefix(head, `{"alg":"ES256","typ":"JWT","kid":"`) &&
+						strings.HasSuffix(payload, "}")
+				})
+				if form(r) && strings.Contains(a.Body.String(), "token_invalid") {
+					a.Code = 200
+				}
+			}),
+			red: "public-key-as-secret header-changed payload-changed expiry-changed signature-changed " +
+				"signature-missing token-truncated token-extended token-base64 token-foreign",
+		},
+	}
+}
+
 func compress(r *http.Request, a *httptest.ResponseRecorder) {
 	if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		return
@@ -198,7 +273,7 @@ func brokenSchemes() []broken {
 			name: "drops the scheme Bearer", fault: drops(starts("Bearer ")),
 			red: "token-claims scheme-bearer token-quoted two-in-one-line two-headers " +
 				"challenge-invalid-token token-garbage " +
-				"alg-none alg-other header-changed payload-changed expiry-changed signature-changed " +
+				"alg-none alg-other public-key-as-secret header-changed payload-changed expiry-changed signature-changed " +
 				"signature-missing token-truncated token-extended token-base64 token-foreign " +
 				"refresh-as-access " +
 				"logout logout-twice logout-by-refresh-token refresh refresh-reuse session-list " +
@@ -319,7 +394,8 @@ func brokenVerifiers() []broken {
 		{
 			name:  "does not look at the signature",
 			fault: lets(and(me, unproven)),
-			red: "payload-changed expiry-changed signature-changed signature-missing token-truncated " +
+			red: "public-key-as-secret payload-changed expiry-changed signature-changed signature-missing " +
+				"token-truncated " +
 				"token-extended " +
 				"token-base64 token-foreign",
 		},
@@ -510,7 +586,7 @@ func brokenRequests() []broken {
 func unknown(r *http.Request) bool {
 	known := regexp.MustCompile(
 		`^/(|healthz|readyz|auth(/(me|refresh|logout|password|sessions|sessions/[A-Za-z0-9_-]+))?` +
-			`|problems/\w+|mountain/[^/]+)$`,
+			`|\.well-known/jwks\.json|problems/\w+|mountain/[^/]+)$`,
 	)
 	return !known.MatchString(r.URL.Path) || strings.Contains(r.URL.Path, "nobodys")
 }
@@ -672,7 +748,11 @@ func TestEachFaultIsSeen(t *testing.T) {
 			if tt.trust != "" {
 				trusted = append(trusted, tt.trust)
 			}
-			s := newService(t, trusted...)
+			keys := signingKey
+			if tt.keys != "" {
+				keys = newKey(t, tt.keys) + "\n" + newKey(t, tt.keys) + "\n" + signingKey
+			}
+			s := newServiceWith(t, keys, trusted...)
 			front := s.api
 			if tt.fault != nil {
 				front = tt.fault(front)

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sherpa/command/check"
+	"sherpa/security/token"
 )
 
 // record keeps every request that reaches the service, with its body.
@@ -45,7 +46,22 @@ var tokenMember = regexp.MustCompile(`[A-Za-z0-9_.-]{40,}`)
 // TestHealthy: every row holds for the shipped service, with --wait as well, and no session is left.
 func TestHealthy(t *testing.T) {
 	t.Parallel()
-	s := newService(t)
+	for name, keys := range map[string]string{
+		"HS256":                 signingKey,
+		"HS256, ES256 is known": signingKey + "\n" + newKey(t, token.ES256),
+		"ES256":                 newKey(t, token.ES256),
+		"ES256, three known":    newKey(t, token.ES256) + "\n" + newKey(t, token.EdDSA) + "\n" + signingKey,
+		"EdDSA":                 newKey(t, token.EdDSA) + "\n" + newKey(t, token.EdDSA),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			wantHealthy(t, newServiceWith(t, keys))
+		})
+	}
+}
+
+func wantHealthy(t *testing.T, s *service) {
+	t.Helper()
 	var seen record
 	options := s.options(seen.proxy(s.api))
 	options.Wait = true

@@ -1,6 +1,9 @@
 package check
 
 import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -29,6 +32,39 @@ func (t parts) String() string { return t.header + "." + t.payload + "." + t.sig
 
 func encode(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
 
+// tokenHeader is what the header says (RFC 7515, section 4.1).
+type tokenHeader struct {
+	Algorithm string `json:"alg"`
+	ID        string `json:"kid"`
+}
+
+// read returns the header; what cannot be read is empty.
+func (t parts) read() (h tokenHeader) {
+	raw, err := base64.RawURLEncoding.DecodeString(t.header)
+	if err != nil || json.Unmarshal(raw, &h) != nil {
+		return tokenHeader{}
+	}
+	return h
+}
+
+// signatureBits returns the size of a signature of the algorithm, 0 for one that the service does not have,
+// and whether others can verify it with a public key.
+func signatureBits(algorithm string) (bits int, public bool) {
+	switch algorithm {
+	case "HS256":
+		return 256, false
+	case "ES256", "EdDSA":
+		return 512, true
+	}
+	return 0, false
+}
+
+// withAlgorithm names another algorithm in the same header.
+func (t parts) withAlgorithm(name string) parts {
+	raw, _ := base64.RawURLEncoding.DecodeString(t.header) // what cannot be read is replaced as well
+	return t.withHeader(strings.Replace(string(raw), `"`+t.read().Algorithm+`"`, `"`+name+`"`, 1))
+}
+
 // withHeader has another header under the old signature.
 func (t parts) withHeader(header string) parts {
 	t.header = encode(header)
@@ -51,6 +87,35 @@ func (t parts) withClaims(change map[string]any) parts {
 func (t parts) signedWith(key []byte) parts {
 	t.signature = encode(string(t.sum(key)))
 	return t
+}
+
+// foreign is signed with a key of the same algorithm that no service has.
+func (t parts) foreign() parts {
+	message := []byte(t.header + "." + t.payload)
+	switch t.read().Algorithm {
+	case "ES256":
+		private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		sum := sha256.Sum256(message)
+		if err == nil {
+			t.signature = encode(string(ecSignature(private, sum[:])))
+		}
+		return t
+	case "EdDSA":
+		seed := newKey()[:ed25519.SeedSize]
+		t.signature = encode(string(ed25519.Sign(ed25519.NewKeyFromSeed(seed), message)))
+		return t
+	}
+	return t.signedWith(newKey())
+}
+
+// ecSignature is in the form of RFC 7518, section 3.4.
+func ecSignature(private *ecdsa.PrivateKey, sum []byte) []byte {
+	signature := make([]byte, 2*coordinate)
+	if r, s, err := ecdsa.Sign(rand.Reader, private, sum); err == nil {
+		r.FillBytes(signature[:coordinate])
+		s.FillBytes(signature[coordinate:])
+	}
+	return signature
 }
 
 func (t parts) sum(key []byte) []byte {

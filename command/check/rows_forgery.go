@@ -54,27 +54,39 @@ func forgeryRows() []row { //nolint:funlen // a table
 		},
 		{
 			name:   "alg-other",
-			checks: "HS512, RS256 and ES256 in the header are refused (RFC 8725, section 3.1)",
+			checks: "other algorithms in the header are refused (RFC 8725, section 3.1)",
 			means:  anyone,
 			mend:   verify,
 			look: forged(func(_ *probe, good parts) (tokens []string) {
-				for _, name := range []string{"HS512", "RS256", "ES256"} {
-					tokens = append(tokens, good.withHeader(`{"alg":"`+name+`","typ":"JWT"}`).String())
+				for _, name := range []string{"HS256", "HS512", "RS256", "ES256", "ES384", "EdDSA"} {
+					if name != good.read().Algorithm {
+						tokens = append(tokens, good.withAlgorithm(name).String(),
+							good.withHeader(`{"alg":"`+name+`","typ":"JWT"}`).String())
+					}
 				}
 				return tokens
 			}),
 		},
 		{
+			name: "public-key-as-secret",
+			checks: "HS256 with a published key, or anything else that everybody knows of it, as the secret is " +
+				"refused (RFC 8725, section 2.1)",
+			means: anyone,
+			mend:  verify,
+			look:  lookPublicKeyAsSecret,
+		},
+		{
 			name:   "header-changed",
-			checks: "a header with `kid`, `jwk` or `crit` is refused",
+			checks: "a header with another `kid`, with `jwk` or with `crit` is refused",
 			means:  "A token can name the key that verifies it.",
 			mend:   verify,
 			look: forged(func(_ *probe, good parts) (tokens []string) {
 				members := []string{
 					`"kid":"../../dev/null"`, `"jwk":{"kty":"oct","k":"AA"}`, `"crit":["x"],"x":1`,
 				}
+				own := `{"alg":"` + good.read().Algorithm + `","typ":"JWT",`
 				for _, more := range members {
-					tokens = append(tokens, good.withHeader(`{"alg":"HS256","typ":"JWT",`+more+`}`).String())
+					tokens = append(tokens, good.withHeader(own+more+`}`).String())
 				}
 				return tokens
 			}),
@@ -156,7 +168,7 @@ func forgeryRows() []row { //nolint:funlen // a table
 			checks: "a token that another key signed is refused",
 			means:  anyone,
 			mend:   verify,
-			look:   other(func(good parts) string { return good.signedWith(newKey()).String() }),
+			look:   other(func(good parts) string { return good.foreign().String() }),
 		},
 		{
 			name:   "refresh-as-access",

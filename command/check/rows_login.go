@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"strconv"
 	"time"
-
-	"github.com/go-json-experiment/json"
 )
 
 func loginRows() []row { //nolint:funlen // a table
@@ -97,11 +95,12 @@ func lookThrottle(ctx context.Context, p *probe) (string, error) {
 func tokenRows() []row { //nolint:funlen // a table
 	return []row{
 		{
-			name:   "token-form",
-			checks: "the access token is a JWT with HS256 and a signature of 256 bits",
-			means:  "Another program made the token, or its signature is weaker than promised.",
-			mend:   "Look for a program on the way that answers POST /auth itself.",
-			look:   lookTokenForm,
+			name: "token-form",
+			checks: "the access token is a JWT with HS256 and 256 bits of signature, or with ES256 or EdDSA, " +
+				"512 bits and a `kid`",
+			means: "Another program made the token, or its signature is weaker than promised.",
+			mend:  "Look for a program on the way that answers POST /auth itself.",
+			look:  lookTokenForm,
 		},
 		{
 			name:   "token-key",
@@ -120,6 +119,24 @@ func tokenRows() []row { //nolint:funlen // a table
 				}
 				return fmt.Sprintf("%d well-known keys tried", len(sampleKeys())), nil
 			},
+		},
+		{
+			name: "public-keys",
+			checks: "GET /.well-known/jwks.json has public keys and nothing private, each named by its " +
+				"thumbprint (RFC 7638), to be kept for five minutes at most",
+			means: "Somebody can read a private key and be any user; or verifiers take keys that are not ours, " +
+				"or keep them for so long that a change of keys fails requests.",
+			mend: "Send answer and Cache-Control of the service through. If a private key was in it, change " +
+				"that key at once.",
+			look: lookPublicKeys,
+		},
+		{
+			name:   "public-key-verifies",
+			checks: "with ES256 or EdDSA, the published key with the `kid` of the token verifies it",
+			means:  "Verifiers refuse tokens that are good.",
+			mend: "Give all replicas the same keys in the same order, and let no cache keep the public keys " +
+				"for longer than it may.",
+			look: lookPublicKeyVerifies,
 		},
 		{
 			name:   "token-claims",
@@ -175,16 +192,13 @@ func lookTokenForm(_ context.Context, p *probe) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var header struct {
-		Algorithm string `json:"alg"`
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(t.header)
-	if err != nil || json.Unmarshal(raw, &header) != nil {
-		return "", errors.New("the header of the token cannot be read")
-	}
-	sum, err := base64.RawURLEncoding.DecodeString(t.signature)
-	return each(fmt.Sprintf("%s, %d bits", header.Algorithm, 8*len(sum)), err,
-		same("alg", header.Algorithm, "HS256"), same("bits of the signature", 8*len(sum), 256))
+	header := t.read()
+	bits, public := signatureBits(header.Algorithm)
+	signature, err := base64.RawURLEncoding.DecodeString(t.signature)
+	return each(fmt.Sprintf("%s, %d bits", header.Algorithm, 8*len(signature)), err,
+		unless(bits > 0, fmt.Sprintf("alg is %q, want HS256, ES256 or EdDSA", header.Algorithm)),
+		same("bits of the signature", 8*len(signature), bits),
+		unless(!public || header.ID != "", "the header has no kid"))
 }
 
 func lookTokenClaims(ctx context.Context, p *probe, access string) (string, error) {

@@ -64,6 +64,22 @@ type service struct {
 // newService trusts these proxies.
 func newService(t *testing.T, trusted ...string) *service {
 	t.Helper()
+	return newServiceWith(t, signingKey, trusted...)
+}
+
+// newKey returns a fresh key for the algorithm.
+func newKey(t *testing.T, algorithm string) string {
+	t.Helper()
+	text, err := token.NewKey(algorithm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// newServiceWith has these signing keys.
+func newServiceWith(t *testing.T, secrets string, trusted ...string) *service {
+	t.Helper()
 	s := &service{t: t, clock: &clock{}}
 	for _, proxy := range trusted {
 		s.trusted = append(s.trusted, netip.MustParsePrefix(proxy))
@@ -74,7 +90,7 @@ func newService(t *testing.T, trusted ...string) *service {
 	}
 	t.Cleanup(func() { _ = store.Close() })
 	s.store = store
-	keys, err := token.ParseKeyRing(signingKey)
+	keys, err := token.ParseKeyRing(secrets)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,6 +209,7 @@ func write(w http.ResponseWriter, a *httptest.ResponseRecorder) {
 	for name, values := range a.Header() {
 		w.Header()[name] = values
 	}
+	w.Header().Del("Content-Length") // the body may have been changed
 	w.WriteHeader(a.Code)
 	_, _ = w.Write(a.Body.Bytes())
 }
