@@ -46,8 +46,8 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// TestReloadOfKeysIsRecorded: each change of the ring leaves an event, with the kinds of keys mixed. Looks that
-// find nothing new, and bad files, leave none.
+// TestReloadOfKeysIsRecorded: each change of the ring leaves an event, with the kinds of keys mixed. Looks
+// that find nothing new, and bad files, leave none.
 func TestReloadOfKeysIsRecorded(t *testing.T) {
 	t.Parallel()
 	store, err := models.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "sherpa.db"))
@@ -131,7 +131,7 @@ func TestReloadOfKeys(t *testing.T) {
 		{"blank", to("\n\n"), keyA, "there is no key"},
 		{"a short key", to(keyB[:31]), keyA, "has 31 bytes and needs 32 or more"},
 		{"a good key and a short one", to(keyB + "\n" + keyA[:9]), keyA, "key 2: has 9 bytes"},
-		{"half a private key", to("-----BEGIN PRIVATE KEY-----\n" + keyB + "\n"), keyA, "key 1: is a PEM block"},
+		{"half a private key", to("-----BEGIN PRIVATE KEY-----\n" + keyB), keyA, "key 1: is a PEM block"},
 		{"a sample", to("please-change-this-please-change-this"), keyA, "looks like a sample"},
 		{"gone", func(t *testing.T, path string) {
 			if err := os.Remove(path); err != nil {

@@ -147,16 +147,17 @@ func TestPublicKeyIsNoSecret(t *testing.T) {
 		of := func(kid string) string { return `{"alg":"` + algorithm + `","typ":"JWT","kid":"` + kid + `"}` }
 		signature := strings.Split(good, ".")[2]
 		withHeader := func(header string) string {
-			return base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + strings.Split(good, ".")[1] + "." +
-				signature
+			encoded := base64.RawURLEncoding.EncodeToString([]byte(header))
+			return encoded + "." + strings.Split(good, ".")[1] + "." + signature
 		}
+		reordered := `{"typ":"JWT",` + strings.Replace(own[1:], `"typ":"JWT",`, "", 1)
 		forged := map[string]string{
 			"the kid of the other key": withHeader(of(all.Keys[1]["kid"])), "no kid": withHeader(of("")),
 			"HS256 over the signature":     withHeader(jwtHeader),
 			"none over the signature":      withHeader(`{"alg":"none","typ":"JWT"}`),
 			"none with the kid":            withHeader(strings.Replace(own, algorithm, "none", 1)),
 			"HS256 with the kid":           withHeader(strings.Replace(own, algorithm, "HS256", 1)),
-			"another order of the members": withHeader(`{"typ":"JWT",` + strings.Replace(own[1:], `"typ":"JWT",`, "", 1)),
+			"another order of the members": withHeader(reordered),
 		}
 		for _, key := range append(publicForms(t, first), set, string(one)) {
 			for _, header := range []string{jwtHeader, own, strings.Replace(own, algorithm, "HS256", 1)} {

@@ -35,8 +35,8 @@ type Tokens struct {
 //
 // gin-jwt runs the login, and signs the access tokens when a secret signs. It knows neither private keys for
 // ES256 and EdDSA nor a kid, so then package token signs them: see signer. Its parser is lenient and its
-// statuses are fixed, so the Service verifies tokens: Guard calls the field IdentityHandler of gin-jwt's middleware, which NewGate
-// sets to identity. Each of gin-jwt's traps has its test in package handlers.
+// statuses are fixed, so the Service verifies tokens: Guard calls the field IdentityHandler of gin-jwt's
+// middleware, which NewGate sets to identity. Each of gin-jwt's traps has its test in package handlers.
 type Gate struct {
 	service *Service
 	jwt     *ginjwt.GinJWTMiddleware // guards

@@ -107,7 +107,8 @@ func TestMoveToAPrivateKey(t *testing.T) {
 		session := b.enter(gate, "ada")
 		private := newKey(t, algorithm)
 		for _, step := range []struct{ keys, signs string }{
-			{goodKey + "\n" + private, token.HS256}, {private + "\n" + goodKey, algorithm}, {private, algorithm},
+			{goodKey + "\n" + private, token.HS256}, {private + "\n" + goodKey, algorithm},
+			{private, algorithm},
 			{private + "\n" + newerKey, algorithm}, {newerKey + "\n" + private, token.HS256},
 			{newerKey, token.HS256},
 		} {

@@ -54,8 +54,8 @@ func hasNone(r *http.Request) bool { return !hasToken(r) }
 
 // brokenServices are the faults, in the order of the rows.
 func brokenServices() []broken {
-	return slices.Concat(brokenConnections(), brokenLogins(), brokenPublicKeys(), brokenSchemes(), brokenVerifiers(),
-		brokenSessions(), brokenRequests(), brokenProxies())
+	return slices.Concat(brokenConnections(), brokenLogins(), brokenPublicKeys(),
+		brokenSchemes(), brokenVerifiers(), brokenSessions(), brokenRequests(), brokenProxies())
 }
 
 func brokenConnections() []broken {
@@ -209,7 +209,8 @@ func brokenPublicKeys() []broken {
 					a.Code = 200
 				}
 			}),
-			red: "public-key-as-secret header-changed payload-changed expiry-changed signature-changed " +
+			red: "public-key-as-secret header-changed payload-changed expiry-changed " +
+				"signature-changed " +
 				"signature-missing token-truncated token-extended token-base64 token-foreign",
 		},
 	}

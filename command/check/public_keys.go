@@ -176,7 +176,8 @@ func lookPublicKeyAsSecret(ctx context.Context, p *probe) (string, error) {
 	}
 	return forged(func(_ *probe, good parts) (tokens []string) {
 		for _, text := range known {
-			tokens = append(tokens, good.withHeader(`{"alg":"HS256","typ":"JWT"}`).signedWith([]byte(text)).String(),
+			secret := good.withHeader(`{"alg":"HS256","typ":"JWT"}`)
+			tokens = append(tokens, secret.signedWith([]byte(text)).String(),
 				good.signedWith([]byte(text)).String())
 		}
 		return tokens

@@ -96,8 +96,8 @@ func tokenRows() []row { //nolint:funlen // a table
 	return []row{
 		{
 			name: "token-form",
-			checks: "the access token is a JWT with HS256 and 256 bits of signature, or with ES256 or EdDSA, " +
-				"512 bits and a `kid`",
+			checks: "the access token is a JWT with HS256 and 256 bits of signature, or with ES256 or " +
+				"EdDSA, 512 bits and a `kid`",
 			means: "Another program made the token, or its signature is weaker than promised.",
 			mend:  "Look for a program on the way that answers POST /auth itself.",
 			look:  lookTokenForm,
@@ -124,18 +124,18 @@ func tokenRows() []row { //nolint:funlen // a table
 			name: "public-keys",
 			checks: "GET /.well-known/jwks.json has public keys and nothing private, each named by its " +
 				"thumbprint (RFC 7638), to be kept for five minutes at most",
-			means: "Somebody can read a private key and be any user; or verifiers take keys that are not ours, " +
-				"or keep them for so long that a change of keys fails requests.",
-			mend: "Send answer and Cache-Control of the service through. If a private key was in it, change " +
-				"that key at once.",
+			means: "Somebody can read a private key and be any user; or verifiers take keys that are not " +
+				"ours, or keep them for so long that a change of keys fails requests.",
+			mend: "Send answer and Cache-Control of the service through. If a private key was in it, " +
+				"change that key at once.",
 			look: lookPublicKeys,
 		},
 		{
 			name:   "public-key-verifies",
 			checks: "with ES256 or EdDSA, the published key with the `kid` of the token verifies it",
 			means:  "Verifiers refuse tokens that are good.",
-			mend: "Give all replicas the same keys in the same order, and let no cache keep the public keys " +
-				"for longer than it may.",
+			mend: "Give all replicas the same keys in the same order, and let no cache keep the public " +
+				"keys for longer than it may.",
 			look: lookPublicKeyVerifies,
 		},
 		{

@@ -105,8 +105,8 @@ func (a Access) SignedBy(ring KeyRing) (KeyName, error) {
 	return KeyName{}, invalid("its signature is not ours, or its key was retired")
 }
 
-// Claimed returns the algorithm and the kid that the header claims. They are for people: nothing is decided by
-// them.
+// Claimed returns the algorithm and the kid that the header claims. They are for people: nothing is decided
+// by them.
 func (a Access) Claimed() (algorithm, id string) {
 	var header struct {
 		Algorithm string `json:"alg"`
@@ -149,8 +149,8 @@ func (a Access) Claims() (Claims, error) {
 }
 
 // Verify returns the claims of an access token that a key of the ring signed for this issuer and audience. It
-// parses the token and checks its signature once. The times change, so the caller checks them with CheckTimes.
-// The error wraps an *InvalidError.
+// parses the token and checks its signature once. The times change, so the caller checks them with
+// CheckTimes. The error wraps an *InvalidError.
 func (r KeyRing) Verify(text, issuer, audience string) (Claims, error) {
 	access, err := ParseAccess(text)
 	if err != nil {

@@ -175,7 +175,8 @@ func TestAlgorithmConfusion(t *testing.T) {
 				header("none", id), header("None", id), header("Ed25519", id), header("ES384", id),
 				header("RS256", id), header(algorithm, strings.ToLower(id)), header(algorithm, ""),
 				header(map[string]string{ES256: EdDSA, EdDSA: ES256}[algorithm], id),
-				header(ring.keys[1].Algorithm, ring.keys[1].ID), header(ring.keys[2].Algorithm, ring.keys[2].ID),
+				header(ring.keys[1].Algorithm, ring.keys[1].ID),
+				header(ring.keys[2].Algorithm, ring.keys[2].ID),
 				strings.Replace(own, `"typ"`, `"jwk":{},"typ"`, 1), strings.Replace(own, `"JWT"`, `"JWT" `, 1),
 				strings.Replace(own, `"typ"`, `"crit":["x"],"x":1,"typ"`, 1),
 				strings.Replace(own, `}`, `,"kid":"`+id+`"}`, 1),
@@ -211,7 +212,8 @@ func rfcKeys(t *testing.T) (ec, ed key) {
 		}
 		return raw
 	}
-	private, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), bytes("jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"))
+	d := bytes("jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI")
+	private, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,8 +237,8 @@ func TestVectorsOfTheRFCs(t *testing.T) {
 		t.Errorf("the public key of RFC 8037 is %+v", ed.public)
 	}
 	signature, _ := ed.method.sign("eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc")
-	if got := base64.RawURLEncoding.EncodeToString(signature); got != "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIb"+
-		"QR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg" {
+	const known = "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg"
+	if got := base64.RawURLEncoding.EncodeToString(signature); got != known {
 		t.Errorf("the signature of RFC 8037 is %s", got)
 	}
 	const message = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFt" +
@@ -283,7 +285,8 @@ func TestSignatureHasOneForm(t *testing.T) {
 		}
 	}
 	signature, _ := ed.method.sign("message")
-	order, _ := new(big.Int).SetString("7237005577332262213973186563042994240857116359379907606001950938285454250989", 10)
+	order, _ := new(big.Int).SetString(
+		"7237005577332262213973186563042994240857116359379907606001950938285454250989", 10)
 	little := slices.Clone(signature[32:])
 	slices.Reverse(little)
 	more := new(big.Int).Add(new(big.Int).SetBytes(little), order).FillBytes(make([]byte, 32))
@@ -340,7 +343,8 @@ func TestBadPEM(t *testing.T) {
 	tests := []struct{ name, text, wrong string }{
 		{"P-384", block("PRIVATE KEY", pkcs8(t, p384)), "another curve than P-256"},
 		{"RSA", block("PRIVATE KEY", pkcs8(t, large)), "an RSA key"},
-		{"RSA in PKCS #1", block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(large)), "not in the form PKCS #8"},
+		{"RSA in PKCS #1", block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(large)),
+			"not in the form PKCS #8"},
 		{"SEC 1", block("EC PRIVATE KEY", sec1), "not in the form PKCS #8"},
 		{"X25519", block("PRIVATE KEY", pkcs8(t, x25519(t))), "cannot sign"},
 		{"ECDH, which has the same form", block("PRIVATE KEY", pkcs8(t, exchange)), ""},
@@ -375,8 +379,8 @@ func TestBadPEM(t *testing.T) {
 				}
 				return
 			}
-			if err == nil || !strings.Contains(err.Error(), tt.wrong) || !strings.Contains(err.Error(), "key 2: ") ||
-				!ring.Empty() {
+			if err == nil || !strings.Contains(err.Error(), tt.wrong) ||
+				!strings.Contains(err.Error(), "key 2: ") || !ring.Empty() {
 				t.Fatalf("got %v, want %q", err, tt.wrong)
 			}
 			if strings.Contains(err.Error(), "key 1: ") {
@@ -401,13 +405,17 @@ func TestMixedRings(t *testing.T) {
 		text string
 		want []string
 	}{
-		"lines":                  {goodKey + "\n" + ec + "\n" + ed + "\n", []string{HS256, ES256, EdDSA}},
-		"PEM first":              {ec + "\n" + goodKey, []string{ES256, HS256}},
-		"empty lines":            {"\n\n" + ed + "\n\n\n" + ec + "\n\n", []string{EdDSA, ES256}},
-		"Windows":                {strings.ReplaceAll(ec+"\n"+goodKey+"\n", "\n", "\r\n"), []string{ES256, HS256}},
-		"commas, as in variable": {goodKey + "," + ec + "," + ed + "," + goodKey + "x", []string{HS256, ES256, EdDSA, HS256}},
-		"commas and blanks":      {ec + " , " + goodKey, []string{ES256, HS256}},
-		"the same key twice":     {ec + "\n" + ec, []string{ES256, ES256}},
+		"lines":       {goodKey + "\n" + ec + "\n" + ed + "\n", []string{HS256, ES256, EdDSA}},
+		"PEM first":   {ec + "\n" + goodKey, []string{ES256, HS256}},
+		"empty lines": {"\n\n" + ed + "\n\n\n" + ec + "\n\n", []string{EdDSA, ES256}},
+		"Windows": {
+			strings.ReplaceAll(ec+"\n"+goodKey+"\n", "\n", "\r\n"), []string{ES256, HS256},
+		},
+		"commas, as in a variable": {
+			goodKey + "," + ec + "," + ed + "," + goodKey + "x", []string{HS256, ES256, EdDSA, HS256},
+		},
+		"commas and blanks":  {ec + " , " + goodKey, []string{ES256, HS256}},
+		"the same key twice": {ec + "\n" + ec, []string{ES256, ES256}},
 	} {
 		ring, err := ParseKeyRing(tt.text)
 		if err != nil {
