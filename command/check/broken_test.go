@@ -274,7 +274,8 @@ func brokenSchemes() []broken {
 			name: "drops the scheme Bearer", fault: drops(starts("Bearer ")),
 			red: "token-claims scheme-bearer token-quoted two-in-one-line two-headers " +
 				"challenge-invalid-token token-garbage " +
-				"alg-none alg-other public-key-as-secret header-changed payload-changed expiry-changed signature-changed " +
+				"alg-none alg-other public-key-as-secret header-changed payload-changed expiry-changed " +
+				"signature-changed " +
 				"signature-missing token-truncated token-extended token-base64 token-foreign " +
 				"refresh-as-access " +
 				"logout logout-twice logout-by-refresh-token refresh refresh-reuse session-list " +

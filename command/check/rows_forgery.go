@@ -68,11 +68,11 @@ func forgeryRows() []row { //nolint:funlen // a table
 			}),
 		},
 		{
-			name: "public-key-as-secret",
+			name:   "public-key-as-secret",
 			checks: "HS256 is refused when its secret is a published key (RFC 8725, section 2.1)",
-			means: anyone,
-			mend:  verify,
-			look:  lookPublicKeyAsSecret,
+			means:  anyone,
+			mend:   verify,
+			look:   lookPublicKeyAsSecret,
 		},
 		{
 			name:   "header-changed",

@@ -177,7 +177,8 @@ func TestAlgorithmConfusion(t *testing.T) {
 				header(map[string]string{ES256: EdDSA, EdDSA: ES256}[algorithm], id),
 				header(ring.keys[1].Algorithm, ring.keys[1].ID),
 				header(ring.keys[2].Algorithm, ring.keys[2].ID),
-				strings.Replace(own, `"typ"`, `"jwk":{},"typ"`, 1), strings.Replace(own, `"JWT"`, `"JWT" `, 1),
+				strings.Replace(own, `"typ"`, `"jwk":{},"typ"`, 1),
+				strings.Replace(own, `"JWT"`, `"JWT" `, 1),
 				strings.Replace(own, `"typ"`, `"crit":["x"],"x":1,"typ"`, 1),
 				strings.Replace(own, `}`, `,"kid":"`+id+`"}`, 1),
 			} {

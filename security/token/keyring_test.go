@@ -90,7 +90,9 @@ func TestNewKeyIsAccepted(t *testing.T) {
 
 func FuzzKeyRing(f *testing.F) {
 	for _, seed := range []string{"", goodKey, goodKey + "," + goodKey, ",\n\r", strings.Repeat("a", 32),
-		"change-me" + goodKey} {
+		"change-me" + goodKey, newText(f, ES256), newText(f, EdDSA) + "," + goodKey,
+		"-----BEGIN PRIVATE KEY-----", "-----BEGIN-----END", "-----END PRIVATE KEY-----\n" + goodKey,
+		"-----BEGIN\n-----BEGIN PRIVATE KEY-----\n-----END", newText(f, ES256) + "x," + goodKey} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
