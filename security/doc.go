@@ -9,6 +9,7 @@
 //   - session: what a login starts. It ends once, for one reason, and is never revived.
 //   - access token: a JSON Web Token that names a user and a session. It lives for minutes.
 //   - refresh token: an opaque text that a client exchanges once for the next pair of tokens.
+//   - ring: the signing keys, each a secret or a private key. The first signs, all verify.
 //   - rotation: that exchange. The token after it is the newest, the one before it is the previous one.
 //   - grace period: the seconds in which the previous refresh token still gets the same successor.
 //   - principal: the user and session behind a checked request.
