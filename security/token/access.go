@@ -122,11 +122,11 @@ func (a Access) Claimed() (algorithm, id string) {
 // NewAccess returns an access token with these claims, which the first key of the ring signs.
 func (r KeyRing) NewAccess(claims map[string]any) (string, error) {
 	if r.Empty() {
-		return "", errors.New("sign access token: there is no key")
+		return "", errors.New("there is no signing key")
 	}
 	payload, err := json.Marshal(claims, json.Deterministic(true))
 	if err != nil {
-		return "", fmt.Errorf("sign access token: %w", err)
+		return "", fmt.Errorf("claims: %w", err)
 	}
 	first := r.keys[0]
 	signed := first.header + "." + base64.RawURLEncoding.EncodeToString(payload)
