@@ -200,7 +200,7 @@ func (w *expiryWarning) check(ctx context.Context, notAfter time.Time, notice ti
 	level, text, interval := slog.LevelWarn, "the TLS certificate expires soon", expiryInterval
 	if left < 0 {
 		level, interval = slog.LevelError, expiredInterval
-		text = "the TLS certificate has expired: clients refuse to connect, and leave TLS handshake errors here"
+		text = "the TLS certificate has expired: clients refuse to connect, as the TLS handshake errors say"
 	}
 	if level == w.level && w.now().Sub(w.said) < interval {
 		return
