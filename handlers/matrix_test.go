@@ -17,32 +17,30 @@ func TestCredentialsByRoute(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.addUser("ada", "an analytical engine", "admin")
-	columns := []string{"none", "rubbish", "expired", "ended", "user", "admin"}
+	s.addUser("bob", "another user is here")
+	s.addUser("vera", "verifies for others", "verifier")
+	columns := []string{"none", "rubbish", "expired", "ended", "user", "other", "admin", "verifier"}
 	all := func(status int) []int { return slices.Repeat([]int{status}, len(columns)) }
-	protected := []int{401, 401, 401, 401, 200, 200}
+	only := func(user, other, admin, verifier int) []int {
+		return []int{401, 401, 401, 401, user, other, admin, verifier}
+	}
+	protected := only(200, 200, 200, 200)
 	matrix := map[string][]int{
-		"POST /auth":            all(200), // with the right body: a token in the header changes nothing
-		"OPTIONS /auth":         all(204),
-		"POST /auth/refresh":    all(200), // with the right body, as the login
-		"OPTIONS /auth/refresh": all(204),
-		"POST /auth/logout":     {401, 401, 401, 204, 204, 204},
-		"OPTIONS /auth/logout":  all(204),
-		"GET /auth/me":          protected,
-		"HEAD /auth/me":         protected,
-		"OPTIONS /auth/me":      all(204),
-		"PUT /auth/password": {
-			401,
-			401,
-			401,
-			401,
-			204,
-			403,
-		}, // with the password of the user, not of the administrator
+		"POST /auth":                 all(200), // with the right body: a token in the header changes nothing
+		"OPTIONS /auth":              all(204),
+		"POST /auth/refresh":         all(200), // with the right body, as the login
+		"OPTIONS /auth/refresh":      all(204),
+		"POST /auth/logout":          {401, 401, 401, 204, 204, 204, 204, 204},
+		"OPTIONS /auth/logout":       all(204),
+		"GET /auth/me":               protected,
+		"HEAD /auth/me":              protected,
+		"OPTIONS /auth/me":           all(204),
+		"PUT /auth/password":         only(204, 403, 403, 403), // with the password of the user
 		"OPTIONS /auth/password":     all(204),
 		"GET /auth/sessions":         protected,
 		"HEAD /auth/sessions":        protected,
 		"OPTIONS /auth/sessions":     all(204),
-		"DELETE /auth/sessions/:id":  {401, 401, 401, 401, 204, 404}, // of the user
+		"DELETE /auth/sessions/:id":  only(204, 404, 404, 404), // of the user
 		"OPTIONS /auth/sessions/:id": all(204),
 		"GET /auth/events":           protected,
 		"HEAD /auth/events":          protected,
@@ -91,23 +89,14 @@ func TestCredentialsByRoute(t *testing.T) {
 		method, pattern, _ := strings.Cut(route, " ")
 		for i, column := range columns {
 			tokens := s.tokensOfEveryKind(columns) // anew, because some requests end sessions
-			other := s.post("/auth", credentials(username, password)).tokens(t)
-			path := strings.NewReplacer(
-				":code", "forbidden", ":name", "everest", ":file", "docs.js",
-				":id", strings.Split(other.RefreshToken, ".")[0],
-			)
-			body := map[string]string{
-				"POST /auth":         credentials(username, password),
-				"POST /auth/refresh": `{"refresh_token":"` + other.RefreshToken + `"}`,
-				"PUT /auth/password": passwords(password, fmt.Sprint("a password of its own ", i)),
-			}[route]
+			target := s.newTarget()
 			header := []string{jsonType}
 			if tokens[column] != "" {
 				header = append(header, "Authorization: Bearer "+tokens[column])
 			}
-			a := s.do(method, path.Replace(pattern), body, header...)
+			a := s.do(method, target.path(pattern), target.body(route, i), header...)
 			if a.status != want[i] {
-				t.Errorf("%s with %s: %d, want %d", route, column, a.status, want[i])
+				t.Errorf("%s with %s: %d, want %d: %s", route, column, a.status, want[i], a.body)
 			}
 			if a.status >= 400 && method != "HEAD" {
 				a.problem(t)
@@ -115,6 +104,35 @@ func TestCredentialsByRoute(t *testing.T) {
 			s.resetPassword()
 		}
 	}
+}
+
+// target is what the requests of one cell of the matrix are about. It belongs to the user.
+type target struct {
+	session tokens // a further one of the user
+}
+
+func (s *server) newTarget() target {
+	s.t.Helper()
+	return target{session: s.post("/auth", credentials(username, password)).tokens(s.t)}
+}
+
+// path fills in the parameters of a route.
+func (g target) path(pattern string) string {
+	sessionID, _, _ := strings.Cut(g.session.RefreshToken, ".")
+	id := map[string]string{
+		"/auth/sessions/:id": sessionID,
+	}[pattern]
+	return strings.NewReplacer(
+		":code", "forbidden", ":name", "everest", ":file", "docs.js", ":id", id).Replace(pattern)
+}
+
+// body is a good one for the route; n makes it another one in each cell.
+func (g target) body(route string, n int) string {
+	return map[string]string{
+		"POST /auth":         credentials(username, password),
+		"POST /auth/refresh": `{"refresh_token":"` + g.session.RefreshToken + `"}`,
+		"PUT /auth/password": passwords(password, fmt.Sprint("a password of its own ", n)),
+	}[route]
 }
 
 // resetPassword undoes a change.
@@ -137,7 +155,9 @@ func (s *server) tokensOfEveryKind(columns []string) map[string]string {
 	if _, err := s.store.DeleteUser(s.t.Context(), gone.ID, s.clock.Now()); err != nil {
 		s.t.Fatal(err)
 	}
-	tokens["user"], tokens["admin"] = s.login(username, password), s.login("ada", "an analytical engine")
+	tokens["user"], tokens["other"] = s.login(username, password), s.login("bob", "another user is here")
+	tokens["admin"] = s.login("ada", "an analytical engine")
+	tokens["verifier"] = s.login("vera", "verifies for others")
 	tokens["expired"] = forge(
 		s.t, tokens["user"], func(c map[string]any) { c["exp"] = s.clock.Now().Unix() - 1 },
 	)
