@@ -503,7 +503,7 @@ func TestForbiddenNamesTheRole(t *testing.T) {
 			t.Errorf("%s: %s", tt.path, diff)
 		}
 	}
-	if err := s.service.SetRoles(t.Context(), s.user.ID, []string{"cook"}); err != nil {
+	if _, err := s.service.AddRole(t.Context(), s.user.ID, "cook"); err != nil {
 		t.Fatal(err)
 	}
 	if a := s.do("GET", "/either", "", "Authorization: Bearer "+token); a.status != 204 {

@@ -104,7 +104,7 @@ func TestMissingRows(t *testing.T) {
 			"by id":    func() error { _, err := s.UserByID(ctx, 7); return err },
 			"password": func() error { _, err := s.SetPassword(ctx, 7, "h", "", epoch); return err },
 			"disable":  func() error { _, err := s.DisableUser(ctx, 7, epoch); return err },
-			"roles":    func() error { _, err := s.SetRoles(ctx, 7, nil, epoch); return err },
+			"roles":    func() error { _, err := s.ChangeUser(ctx, 7, setRoles(), epoch); return err },
 			"enable":   func() error { return s.EnableUser(ctx, 7, epoch) },
 			"delete":   func() error { _, err := s.DeleteUser(ctx, 7, epoch); return err },
 			"session":  func() error { _, _, err := s.SessionWithUser(ctx, "x"); return err },

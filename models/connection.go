@@ -27,6 +27,8 @@ type engine struct {
 
 	clock     string // SQL: milliseconds since 1970 UTC, by the clock that all replicas share
 	lockRows  string // SQL after a SELECT: nobody changes these rows until the transaction ends
+	lockAlone string // SQL after a SELECT: nor does anybody else get this lock on them
+	bytewise  string // SQL after a text: compares it byte by byte
 	lockLimit string // SQL: bounds how long a migration that is run by hand waits for a lock
 	unlimited string // SQL: removes the time limits of the transaction
 	writable  string // SQL: whether the database takes changes

@@ -69,6 +69,10 @@ func TestEventAndChangeAreOne(t *testing.T) {
 		ctx := t.Context()
 		ada := addUser(t, s, "ada")
 		addSession(t, s, "adas", ada.ID)
+		bob := addUser(t, s, "bob")
+		if _, err := s.DisableUser(ctx, bob.ID, epoch); err != nil {
+			t.Fatal(err)
+		}
 		if err := s.RememberKeys(ctx, epoch, []string{"old"}); err != nil {
 			t.Fatal(err)
 		}
@@ -79,14 +83,11 @@ func TestEventAndChangeAreOne(t *testing.T) {
 			"create user": func() error { _, err := s.CreateUser(ctx, User{Username: "x"}); return err },
 			"password":    func() error { _, err := s.SetPassword(ctx, ada.ID, "h", "", epoch); return err },
 			"disable":     func() error { _, err := s.DisableUser(ctx, ada.ID, epoch); return err },
-			"enable":      func() error { return s.EnableUser(ctx, ada.ID, epoch) },
-			"roles": func() error {
-				_, err := s.SetRoles(ctx, ada.ID, []string{"x"}, epoch)
-				return err
-			},
-			"delete": func() error { _, err := s.DeleteUser(ctx, ada.ID, epoch); return err },
-			"login":  func() error { return s.CreateSession(ctx, ada, testSession("new", ada.ID)) },
-			"keys":   func() error { return s.RememberKeys(ctx, epoch, []string{"new"}) },
+			"enable":      func() error { return s.EnableUser(ctx, bob.ID, epoch) },
+			"roles":       func() error { _, err := s.ChangeUser(ctx, ada.ID, setRoles("x"), epoch); return err },
+			"delete":      func() error { _, err := s.DeleteUser(ctx, ada.ID, epoch); return err },
+			"login":       func() error { return s.CreateSession(ctx, ada, testSession("new", ada.ID)) },
+			"keys":        func() error { return s.RememberKeys(ctx, epoch, []string{"new"}) },
 			"all sessions": func() error {
 				_, err := s.EndAllSessions(ctx, EndedByOperator, epoch)
 				return err

@@ -11,6 +11,11 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrUsernameTaken says that another user has this username already.
 	ErrUsernameTaken = errors.New("username is taken")
+	// ErrUserChanged says that the user has changed since the caller read it.
+	ErrUserChanged = errors.New("the user has changed meanwhile")
+	// ErrLastAdmin says that a change would leave no administrator who may log in.
+	ErrLastAdmin = errors.New("this is the only administrator who may log in: " +
+		"give another user the role " + AdminRole + " first")
 	// ErrUnavailable says that the database did not carry out a statement: it is locked, full, read-only or
 	// down.
 	ErrUnavailable = errors.New("database is unavailable")

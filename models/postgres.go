@@ -54,6 +54,8 @@ func postgresEngine(p postgres) engine {
 		migrate:      p.migrate,
 		clock:        `CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS BIGINT)`,
 		lockRows:     ` FOR SHARE`,
+		lockAlone:    ` FOR NO KEY UPDATE`, // as an UPDATE locks: it lets others refer to the rows
+		bytewise:     ` COLLATE "C"`,
 		lockLimit:    fmt.Sprintf("SET LOCAL lock_timeout = %d;\n", migrationLockWait.Milliseconds()),
 		unlimited: `SELECT set_config('statement_timeout', '0', true),
 			set_config('idle_in_transaction_session_timeout', '0', true)`,

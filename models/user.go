@@ -2,7 +2,9 @@ package models
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"iter"
@@ -23,6 +25,14 @@ type User struct {
 
 // Disabled reports whether the user may neither log in nor use sessions.
 func (u User) Disabled() bool { return !u.DisabledAt.IsZero() }
+
+// Version names the state of the user. After each change it is another one.
+func (u User) Version() string {
+	state := fmt.Sprintf("%d %q %q %d %d %d", u.ID, u.Username, u.Roles,
+		millis(u.CreatedAt), millis(u.PasswordChangedAt), millis(u.DisabledAt))
+	sum := sha256.Sum256([]byte(state))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
 
 const userColumns = `id, username, password_hash, roles, created_at, password_changed_at, disabled_at`
 
@@ -87,30 +97,6 @@ func (s *Store) SetPassword(
 	return ended, err
 }
 
-// SetRoles replaces the roles of the user. The user's sessions live on; it returns their ids, because
-// replicas must read them again. The error is ErrNotFound when there is no such user.
-func (s *Store) SetRoles(
-	ctx context.Context, userID int64, roles []string, at time.Time,
-) (live []string, err error) {
-	const query = `UPDATE users SET roles = $1 WHERE id = $2`
-	text := strings.Join(roles, " ")
-	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if err := s.execOne(ctx, tx, "set roles", query, text, userID); err != nil {
-			return err
-		}
-		live, err = list(ctx, s.connection, tx, "list sessions", scanValue[string],
-			`SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL`, userID)
-		if err != nil {
-			return err
-		}
-		if err := s.revoke(ctx, tx, live); err != nil {
-			return err
-		}
-		return s.record(ctx, tx, at, Event{Kind: EventRolesChanged, Reason: text, SubjectID: userID})
-	})
-	return live, err
-}
-
 // RehashPassword replaces the hash with a stronger one of the same password. It changes nothing when the hash
 // is no longer old: a password that was set meanwhile stays.
 func (s *Store) RehashPassword(ctx context.Context, userID int64, old, hash string) error {
@@ -120,54 +106,6 @@ func (s *Store) RehashPassword(ctx context.Context, userID int64, old, hash stri
 	began := time.Now()
 	_, err := s.write.ExecContext(ctx, query, hash, userID, old)
 	return s.finish(ctx, "rehash password", began, err)
-}
-
-// DisableUser stops the user from logging in, and ends the user's sessions. It returns their ids. A second
-// call keeps the time of the first.
-func (s *Store) DisableUser(ctx context.Context, userID int64, at time.Time) (ended []string, err error) {
-	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if ended, err = s.disable(ctx, tx, userID, at); err != nil {
-			return err
-		}
-		return s.record(ctx, tx, at, Event{Kind: EventUserDisabled, SubjectID: userID})
-	})
-	return ended, err
-}
-
-// disable changes the user's row first: a login at the same time finds the user disabled, or has its session
-// ended.
-func (s *Store) disable(ctx context.Context, tx *sql.Tx, userID int64, at time.Time) ([]string, error) {
-	const query = `UPDATE users SET disabled_at = COALESCE(disabled_at, $1) WHERE id = $2`
-	if err := s.execOne(ctx, tx, "disable user", query, millis(at), userID); err != nil {
-		return nil, err
-	}
-	return s.endIn(ctx, tx, userID, EndedByDisable, at, `id <> $4`, "")
-}
-
-// EnableUser lets the user log in again. Sessions that ended stay ended.
-func (s *Store) EnableUser(ctx context.Context, userID int64, at time.Time) error {
-	const query = `UPDATE users SET disabled_at = NULL WHERE id = $1`
-	return s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if err := s.execOne(ctx, tx, "enable user", query, userID); err != nil {
-			return err
-		}
-		return s.record(ctx, tx, at, Event{Kind: EventUserEnabled, SubjectID: userID})
-	})
-}
-
-// DeleteUser removes the user and the user's sessions. It returns the ids of those that it ended.
-func (s *Store) DeleteUser(ctx context.Context, userID int64, at time.Time) (ended []string, err error) {
-	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if ended, err = s.disable(ctx, tx, userID, at); err != nil {
-			return err
-		}
-		// Before the user is gone, because it takes the name from there.
-		if err := s.record(ctx, tx, at, Event{Kind: EventUserDeleted, SubjectID: userID}); err != nil {
-			return err
-		}
-		return s.execOne(ctx, tx, "delete user", `DELETE FROM users WHERE id = $1`, userID)
-	})
-	return ended, err
 }
 
 func scanUser(row scanner) (u User, err error) {

@@ -142,8 +142,13 @@ func TestEveryActionLeavesItsEvents(t *testing.T) {
 		{"end all", func() error { _, err := b.EndAllSessions(operator); return err },
 			[]string{"session_ended(ended_by_operator) x2 of  by operator root"}},
 		{"end all again", func() error { _, err := b.EndAllSessions(operator); return err }, nil},
-		{"roles", func() error { return b.SetRoles(operator, ada.ID, []string{"guide", "cook"}) },
-			[]string{"roles_changed(guide cook) x1 of ada by operator root"}},
+		{"roles", func() error {
+			_, err := b.ChangeUser(operator, ada.ID, UserChange{Roles: []string{"guide", "cook"}})
+			return err
+		}, []string{"roles_changed(guide cook) x1 of ada by operator root"}},
+		{"add a role again", func() error { _, err := b.AddRole(operator, ada.ID, "cook"); return err }, nil},
+		{"remove a role", func() error { _, err := b.RemoveRole(operator, ada.ID, "cook"); return err },
+			[]string{"roles_changed(guide) x1 of ada by operator root"}},
 		{"disable", func() error { return b.DisableUser(operator, ada.ID) },
 			[]string{"user_disabled() x1 of ada by operator root"}},
 		{"login of a disabled user", func() error { return fails(InvalidCredentials, logIn(goodPassword)) },

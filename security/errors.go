@@ -57,6 +57,20 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// The parts of a user whose rules CreateUser and ChangeUser check, beside the password.
+const (
+	PartUsername = "username"
+	PartRoles    = "roles"
+)
+
+// RejectedError says that a part of a user breaks a rule.
+type RejectedError struct {
+	Part   string // PartUsername or PartRoles
+	Reason string // safe to show
+}
+
+func (e *RejectedError) Error() string { return e.Reason }
+
 // HasCode reports whether err has this code.
 func HasCode(err error, code Code) bool {
 	var known *Error

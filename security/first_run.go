@@ -8,11 +8,11 @@ import (
 	"sherpa/models"
 )
 
-// AdminUsername and AdminRole are those of the administrator that an empty database gets.
-const (
-	AdminUsername = "admin"
-	AdminRole     = "admin"
-)
+// AdminUsername is the name of the administrator whom an empty database gets.
+const AdminUsername = "admin"
+
+// AdminRole is the role of administrators. At least one of them, once there is one, may log in.
+const AdminRole = models.AdminRole
 
 // ErrDemoUser says that the demo user, whose password everybody knows, could log in where strangers can reach
 // it.

@@ -52,8 +52,12 @@ func (s *Service) EndSession(ctx context.Context, id string) (bool, error) {
 	return s.endSession(ctx, session.UserID, id, models.EndedByOperator)
 }
 
-// EndUserSessions ends all sessions of a user on behalf of an operator, and returns how many.
+// EndUserSessions ends all sessions of a user on behalf of an operator, and returns how many. The error is
+// models.ErrNotFound when there is no such user.
 func (s *Service) EndUserSessions(ctx context.Context, userID int64) (int, error) {
+	if _, err := s.Store.UserByID(ctx, userID); err != nil {
+		return 0, err
+	}
 	return s.endSessions(ctx, userID, "", models.EndedByOperator)
 }
 
@@ -86,7 +90,20 @@ const maxListed = 100
 // Sessions returns the principal's sessions, the newest first, at most 100. EndedReason is set where a
 // session has ended, by its age too.
 func (s *Service) Sessions(ctx context.Context, principal Principal) ([]models.Session, error) {
-	all, err := s.Store.Sessions(ctx, principal.UserID, maxListed)
+	return s.sessionsOf(ctx, principal.UserID)
+}
+
+// UserSessions returns those of a user, as Sessions does. The error is models.ErrNotFound when there is no
+// such user.
+func (s *Service) UserSessions(ctx context.Context, userID int64) ([]models.Session, error) {
+	if _, err := s.Store.UserByID(ctx, userID); err != nil {
+		return nil, err
+	}
+	return s.sessionsOf(ctx, userID)
+}
+
+func (s *Service) sessionsOf(ctx context.Context, userID int64) ([]models.Session, error) {
+	all, err := s.Store.Sessions(ctx, userID, maxListed)
 	if err != nil {
 		return nil, err
 	}

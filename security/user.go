@@ -2,16 +2,18 @@ package security
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"regexp"
+	"slices"
 
 	"sherpa/models"
 	"sherpa/security/password"
 )
 
 // CreateUser stores a new user whose name, password and roles follow the rules. The error is
-// models.ErrUsernameTaken, or says which rule is broken.
+// models.ErrUsernameTaken, *RejectedError or *password.RejectedError.
 func (s *Service) CreateUser(
 	ctx context.Context, username, given string, roles []string,
 ) (models.User, error) {
@@ -42,6 +44,29 @@ func (s *Service) storeUser(ctx context.Context, name, given string, roles []str
 
 // Users yields all users in the order of their names. An error ends the sequence.
 func (s *Service) Users(ctx context.Context) iter.Seq2[models.User, error] { return s.Store.Users(ctx) }
+
+// User returns the user with this id, or models.ErrNotFound.
+func (s *Service) User(ctx context.Context, userID int64) (models.User, error) {
+	return s.Store.UserByID(ctx, userID)
+}
+
+// UserPage returns a page of the users whom the filter wants. The prefix may be in any spelling. The error is
+// *RejectedError when no user can have the role.
+func (s *Service) UserPage(
+	ctx context.Context, filter models.UserFilter, page models.Page[string],
+) ([]models.User, error) {
+	if filter.Role != "" && !isRole.MatchString(filter.Role) {
+		return nil, checkRoles([]string{filter.Role})
+	}
+	if name, err := NormalizeUsername(filter.Prefix); err == nil { // else nobody has it, or a part of a name
+		filter.Prefix = name
+	}
+	users, err := s.Store.UserPage(ctx, filter, page)
+	if errors.Is(err, models.ErrNotFound) { // the text of the request is one that no name can have
+		return nil, nil
+	}
+	return users, err
+}
 
 // SetPassword gives a user a new password on behalf of an operator, and ends all sessions of the user. The
 // error is models.ErrNotFound or *password.RejectedError.
@@ -91,48 +116,94 @@ func (s *Service) setPassword(ctx context.Context, user models.User, next, excep
 	return nil
 }
 
-// SetRoles replaces the roles of a user. They count from the next request on, in sessions that live as well.
-// The error is models.ErrNotFound, or says which role is wrong.
-func (s *Service) SetRoles(ctx context.Context, userID int64, roles []string) error {
-	if err := checkRoles(roles); err != nil {
-		return err
+// UserChange is what ChangeUser changes. A nil field leaves things as they are.
+type UserChange struct {
+	Versions []string // those of the states that may be changed; nil for every state
+	Roles    []string // all of them; empty for none
+	Disabled *bool
+}
+
+// ChangeUser changes a user, and returns the user afterwards. Roles count from the next request on, in
+// sessions that live as well; those of a disabled user end. The error is *RejectedError, models.ErrNotFound,
+// models.ErrUserChanged or models.ErrLastAdmin.
+func (s *Service) ChangeUser(ctx context.Context, userID int64, change UserChange) (models.User, error) {
+	c := models.UserChange{Versions: change.Versions, Disabled: change.Disabled}
+	if change.Roles != nil {
+		c.Roles = func([]string) ([]string, error) { return change.Roles, checkRoles(change.Roles) }
 	}
-	live, err := s.Store.SetRoles(ctx, userID, roles, s.Now())
-	s.cache.evict(live...)
-	return err
+	return s.changeUser(ctx, userID, c)
+}
+
+// AddRole gives a user a role, and returns the user afterwards. The errors are those of ChangeUser.
+func (s *Service) AddRole(ctx context.Context, userID int64, role string) (models.User, error) {
+	return s.changeUser(ctx, userID, models.UserChange{Roles: func(roles []string) ([]string, error) {
+		if !slices.Contains(roles, role) {
+			roles = append(roles, role)
+		}
+		return roles, checkRoles(roles)
+	}})
+}
+
+// RemoveRole takes a role from a user, and returns the user afterwards. The errors are those of ChangeUser.
+func (s *Service) RemoveRole(ctx context.Context, userID int64, role string) (models.User, error) {
+	return s.changeUser(ctx, userID, models.UserChange{Roles: func(roles []string) ([]string, error) {
+		return slices.DeleteFunc(roles, func(r string) bool { return r == role }), nil
+	}})
+}
+
+func (s *Service) changeUser(
+	ctx context.Context, userID int64, change models.UserChange,
+) (models.User, error) {
+	changed, err := s.Store.ChangeUser(ctx, userID, change, s.Now())
+	if err != nil {
+		return models.User{}, fmt.Errorf("change user: %w", err)
+	}
+	s.cache.evict(changed.Live...)
+	s.forget(models.EndedByDisable, changed.Ended)
+	return changed.User, nil
 }
 
 // DisableUser stops a user from logging in, and ends the sessions of the user. The error is
-// models.ErrNotFound.
+// models.ErrNotFound or models.ErrLastAdmin.
 func (s *Service) DisableUser(ctx context.Context, userID int64) error {
-	ended, err := s.Store.DisableUser(ctx, userID, s.Now())
-	s.forget(models.EndedByDisable, ended)
+	_, err := s.changeUser(ctx, userID, models.UserChange{Disabled: new(true)})
 	return err
 }
 
 // EnableUser lets a disabled user log in again. The error is models.ErrNotFound.
 func (s *Service) EnableUser(ctx context.Context, userID int64) error {
-	return s.Store.EnableUser(ctx, userID, s.Now())
+	_, err := s.changeUser(ctx, userID, models.UserChange{Disabled: new(false)})
+	return err
 }
 
-// DeleteUser deletes a user and the sessions of the user. The error is models.ErrNotFound.
-func (s *Service) DeleteUser(ctx context.Context, userID int64) error {
-	ended, err := s.Store.DeleteUser(ctx, userID, s.Now())
+// DeleteUser deletes a user and the sessions of the user. With versions, the user must have one of them. The
+// error is models.ErrNotFound, models.ErrUserChanged or models.ErrLastAdmin.
+func (s *Service) DeleteUser(ctx context.Context, userID int64, versions ...string) error {
+	ended, err := s.Store.DeleteUser(ctx, userID, s.Now(), versions...)
+	if err != nil {
+		return fmt.Errorf("delete user: %w", err)
+	}
 	s.cache.evict(ended...)
-	return err
+	return nil
 }
 
 const maxRoles = 16
 
+// checkRoles returns *RejectedError when no user can have these roles.
 func checkRoles(roles []string) error {
 	if len(roles) > maxRoles {
-		return fmt.Errorf("a user has at most %d roles", maxRoles)
+		return &RejectedError{PartRoles, fmt.Sprintf("a user has at most %d roles", maxRoles)}
 	}
-	valid := regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
-	for _, role := range roles {
-		if !valid.MatchString(role) {
-			return fmt.Errorf("role %q: use a lower-case letter, then up to 31 letters, digits, - or _", role)
+	for i, role := range roles {
+		if !isRole.MatchString(role) {
+			return &RejectedError{PartRoles, fmt.Sprintf(
+				"role %q: use a lower-case letter, then up to 31 letters, digits, - or _", role)}
+		}
+		if slices.Contains(roles[:i], role) {
+			return &RejectedError{PartRoles, fmt.Sprintf("role %q appears more than once", role)}
 		}
 	}
 	return nil
 }
+
+var isRole = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)

@@ -2,7 +2,6 @@ package security
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"unicode/utf8"
 
@@ -16,13 +15,16 @@ const maxUsername = 64
 // NormalizeUsername returns the one form in which a username is stored and looked up: the PRECIS profile
 // UsernameCaseMapped (RFC 8265, section 3.3), at most 64 characters. Capitals, widths and ways to write an
 // accent make no difference; similar letters of other scripts do. Blanks and control characters are rejected.
+// The error is *RejectedError.
 func NormalizeUsername(username string) (string, error) {
 	if utf8.RuneCountInString(username) > maxUsername {
-		return "", fmt.Errorf("a username has at most %d characters", maxUsername)
+		reason := fmt.Sprintf("a username has at most %d characters", maxUsername)
+		return "", &RejectedError{PartUsername, reason}
 	}
 	name, err := precis.UsernameCaseMapped.String(username)
 	if err != nil || name == "" {
-		return "", errors.New("a username is made of letters, digits and punctuation, without blanks")
+		reason := "a username is made of letters, digits and punctuation, without blanks"
+		return "", &RejectedError{PartUsername, reason}
 	}
 	return name, nil
 }

@@ -1,0 +1,200 @@
+package models
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+	"strings"
+	"time"
+)
+
+// AdminRole is the role of administrators. The store knows it, because one who may log in must be left.
+const AdminRole = "admin"
+
+// UserChange says what ChangeUser changes. Its zero value changes nothing.
+type UserChange struct {
+	// Versions are those of the states that may be changed; nil stands for every state.
+	Versions []string
+	// Roles returns the roles after the change; nil leaves them as they are.
+	Roles func(before []string) (after []string, err error)
+	// Disabled says whether the user may neither log in nor use sessions; nil leaves that as it is.
+	Disabled *bool
+}
+
+// ChangedUser is a user after a change.
+type ChangedUser struct {
+	User
+	Ended []string // ids of the sessions that the change ended
+	Live  []string // ids of the sessions that replicas must read again, because the roles changed
+}
+
+// ChangeUser changes the user in one transaction, which records what has become different. The error is
+// ErrNotFound, ErrUserChanged when the user has none of the versions, ErrLastAdmin, or that of change.Roles.
+func (s *Store) ChangeUser(
+	ctx context.Context, userID int64, change UserChange, at time.Time,
+) (changed ChangedUser, err error) {
+	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		changed, err = s.changeIn(ctx, tx, userID, change, at)
+		return err
+	})
+	return changed, err
+}
+
+func (s *Store) changeIn(
+	ctx context.Context, tx *sql.Tx, userID int64, change UserChange, at time.Time,
+) (changed ChangedUser, err error) {
+	before, admins, err := s.lockUser(ctx, tx, userID, change.Versions)
+	if err != nil {
+		return changed, err
+	}
+	after, err := change.apply(before, at)
+	if err != nil {
+		return changed, err
+	}
+	if err := keepAdmin(admins, after); err != nil {
+		return changed, err
+	}
+	return s.storeChange(ctx, tx, before, after, at)
+}
+
+// apply returns the user after the change.
+func (c UserChange) apply(user User, at time.Time) (_ User, err error) {
+	if c.Roles != nil {
+		if user.Roles, err = c.Roles(slices.Clone(user.Roles)); err != nil {
+			return User{}, err
+		}
+	}
+	switch {
+	case c.Disabled == nil, *c.Disabled == user.Disabled():
+	case *c.Disabled:
+		user.DisabledAt = at
+	default:
+		user.DisabledAt = time.Time{}
+	}
+	return user, nil
+}
+
+// storeChange changes the user's row before the sessions: a login at the same time finds the user disabled,
+// or has its session ended.
+func (s *Store) storeChange(
+	ctx context.Context, tx *sql.Tx, before, after User, at time.Time,
+) (changed ChangedUser, err error) {
+	const query = `UPDATE users SET roles = $1, disabled_at = $2 WHERE id = $3`
+	changed.User = after
+	disabledAt := sql.NullInt64{Int64: millis(after.DisabledAt), Valid: after.Disabled()}
+	err = s.execOne(ctx, tx, "change user", query, strings.Join(after.Roles, " "), disabledAt, after.ID)
+	if err != nil {
+		return changed, err
+	}
+	if !slices.Equal(before.Roles, after.Roles) {
+		if changed.Live, err = s.rolesChanged(ctx, tx, after, at); err != nil {
+			return changed, err
+		}
+	}
+	if before.Disabled() != after.Disabled() {
+		changed.Ended, err = s.disabledChanged(ctx, tx, after, at)
+	}
+	return changed, err
+}
+
+// rolesChanged tells replicas to read the user's sessions again, which live on. It returns their ids.
+func (s *Store) rolesChanged(
+	ctx context.Context, tx *sql.Tx, user User, at time.Time,
+) (live []string, err error) {
+	live, err = list(ctx, s.connection, tx, "list sessions", scanValue[string],
+		`SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL`, user.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.revoke(ctx, tx, live); err != nil {
+		return nil, err
+	}
+	roles := strings.Join(user.Roles, " ")
+	return live, s.record(ctx, tx, at, Event{Kind: EventRolesChanged, Reason: roles, SubjectID: user.ID})
+}
+
+// disabledChanged ends the sessions of a user who was disabled, and returns their ids.
+func (s *Store) disabledChanged(
+	ctx context.Context, tx *sql.Tx, user User, at time.Time,
+) (ended []string, err error) {
+	if !user.Disabled() {
+		return nil, s.record(ctx, tx, at, Event{Kind: EventUserEnabled, SubjectID: user.ID})
+	}
+	if ended, err = s.endIn(ctx, tx, user.ID, EndedByDisable, at, `id <> $4`, ""); err != nil {
+		return nil, err
+	}
+	return ended, s.record(ctx, tx, at, Event{Kind: EventUserDisabled, SubjectID: user.ID})
+}
+
+// DisableUser stops the user from logging in, and ends the user's sessions. It returns their ids. A second
+// call keeps the time of the first. The errors are those of ChangeUser.
+func (s *Store) DisableUser(ctx context.Context, userID int64, at time.Time) (ended []string, err error) {
+	changed, err := s.ChangeUser(ctx, userID, UserChange{Disabled: new(true)}, at)
+	return changed.Ended, err
+}
+
+// EnableUser lets the user log in again. Sessions that ended stay ended.
+func (s *Store) EnableUser(ctx context.Context, userID int64, at time.Time) error {
+	_, err := s.ChangeUser(ctx, userID, UserChange{Disabled: new(false)}, at)
+	return err
+}
+
+// DeleteUser removes the user and the user's sessions, if the user has one of the versions; none stand for
+// every state. It returns the ids of the sessions that it ended. The errors are those of ChangeUser.
+func (s *Store) DeleteUser(
+	ctx context.Context, userID int64, at time.Time, versions ...string,
+) (ended []string, err error) {
+	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		user, admins, err := s.lockUser(ctx, tx, userID, versions)
+		if err != nil {
+			return err
+		}
+		if err := keepAdmin(admins, User{ID: user.ID}); err != nil {
+			return err
+		}
+		if ended, err = s.endIn(ctx, tx, userID, EndedByDisable, at, `id <> $4`, ""); err != nil {
+			return err
+		}
+		// Before the user is gone, because it takes the name from there.
+		if err := s.record(ctx, tx, at, Event{Kind: EventUserDeleted, SubjectID: userID}); err != nil {
+			return err
+		}
+		return s.execOne(ctx, tx, "delete user", `DELETE FROM users WHERE id = $1`, userID)
+	})
+	return ended, err
+}
+
+// lockUser returns the user, if the user has one of the versions, and the ids of the administrators who may
+// log in. Nobody else can change any of them until the transaction ends: of two changes at the same time, the
+// second one sees what the first one has left. All changes lock in the same order, so that no two of them
+// wait for each other.
+func (s *Store) lockUser(
+	ctx context.Context, tx *sql.Tx, userID int64, versions []string,
+) (user User, admins []int64, err error) {
+	query := `SELECT id FROM users WHERE ` + hasRole(`'`+rolePattern(AdminRole)+`'`) + ` AND ` +
+		isDisabled(false) + ` ORDER BY id` + s.engine.lockAlone
+	admins, err = list(ctx, s.connection, tx, "lock administrators", scanValue[int64], query)
+	if err != nil {
+		return User{}, nil, err
+	}
+	began := time.Now()
+	query = `SELECT ` + userColumns + ` FROM users WHERE id = $1` + s.engine.lockAlone
+	user, err = scanUser(tx.QueryRowContext(ctx, query, userID))
+	if err := s.finish(ctx, "lock user", began, err); err != nil {
+		return User{}, nil, err
+	}
+	if versions != nil && !slices.Contains(versions, user.Version()) {
+		return User{}, nil, ErrUserChanged
+	}
+	return user, admins, nil
+}
+
+// keepAdmin returns ErrLastAdmin when the user is the only administrator who may log in, and would no longer
+// be one.
+func keepAdmin(admins []int64, after User) error {
+	stays := slices.Contains(after.Roles, AdminRole) && !after.Disabled()
+	if stays || !slices.Equal(admins, []int64{after.ID}) {
+		return nil
+	}
+	return ErrLastAdmin
+}
