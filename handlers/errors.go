@@ -11,6 +11,10 @@ import (
 const (
 	invalidRequest       security.Code = "invalid_request"
 	notFound             security.Code = "not_found"
+	usernameTaken        security.Code = "username_taken"
+	lastAdmin            security.Code = "last_admin"
+	preconditionFailed   security.Code = "precondition_failed"
+	preconditionRequired security.Code = "precondition_required"
 	methodNotAllowed     security.Code = "method_not_allowed"
 	requestTimeout       security.Code = "request_timeout"
 	contentTooLarge      security.Code = "content_too_large"
@@ -40,6 +44,12 @@ func (e *Error) Error() string { return string(e.Code) + ": " + e.Detail }
 
 // NotFound says that the requested thing does not exist, or not for this principal.
 func NotFound(detail string) *Error { return &Error{Code: notFound, Detail: detail} }
+
+// invalidPart says what is wrong with one member of the body.
+func invalidPart(name, reason string) *Error {
+	detail := "`" + name + "`: " + reason + "."
+	return InvalidRequest(detail, FieldError{Detail: detail, Pointer: "#/" + name})
+}
 
 // InvalidRequest says what is wrong with the request, and in which members of its body.
 func InvalidRequest(detail string, fields ...FieldError) *Error {

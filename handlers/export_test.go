@@ -56,3 +56,6 @@ func Codes() []string {
 	}
 	return all
 }
+
+// ParseETags is parseETags.
+func ParseETags(text string) ([]string, bool) { return parseETags(text) }

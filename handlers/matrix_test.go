@@ -25,8 +25,9 @@ func TestCredentialsByRoute(t *testing.T) {
 		return []int{401, 401, 401, 401, user, other, admin, verifier}
 	}
 	protected := only(200, 200, 200, 200)
+	administration := func(status int) []int { return only(403, 403, status, 403) }
 	matrix := map[string][]int{
-		"POST /auth":                 all(200), // with the right body: a token in the header changes nothing
+		"POST /auth":                 all(200), // with the right body: a token changes nothing
 		"OPTIONS /auth":              all(204),
 		"POST /auth/refresh":         all(200), // with the right body, as the login
 		"OPTIONS /auth/refresh":      all(204),
@@ -76,6 +77,20 @@ func TestCredentialsByRoute(t *testing.T) {
 		"GET /.well-known/jwks.json":     all(200),
 		"HEAD /.well-known/jwks.json":    all(200),
 		"OPTIONS /.well-known/jwks.json": all(204),
+
+		"GET /auth/users":                  administration(200),
+		"HEAD /auth/users":                 administration(200),
+		"POST /auth/users":                 administration(201),
+		"OPTIONS /auth/users":              all(204),
+		"GET /auth/users/:id":              administration(200),
+		"HEAD /auth/users/:id":             administration(200),
+		"PATCH /auth/users/:id":            administration(200),
+		"DELETE /auth/users/:id":           administration(204),
+		"OPTIONS /auth/users/:id":          all(204),
+		"GET /auth/users/:id/sessions":     administration(200),
+		"HEAD /auth/users/:id/sessions":    administration(200),
+		"DELETE /auth/users/:id/sessions":  administration(204),
+		"OPTIONS /auth/users/:id/sessions": all(204),
 	}
 	var routes []string
 	for _, route := range s.router.Routes() {
@@ -91,6 +106,9 @@ func TestCredentialsByRoute(t *testing.T) {
 			tokens := s.tokensOfEveryKind(columns) // anew, because some requests end sessions
 			target := s.newTarget()
 			header := []string{jsonType}
+			if pattern == "/auth/users/:id" && (method == "PATCH" || method == "DELETE") {
+				header = append(header, "If-Match: *")
+			}
 			if tokens[column] != "" {
 				header = append(header, "Authorization: Bearer "+tokens[column])
 			}
@@ -106,21 +124,29 @@ func TestCredentialsByRoute(t *testing.T) {
 	}
 }
 
-// target is what the requests of one cell of the matrix are about. It belongs to the user.
+// target is what the requests of one cell of the matrix are about.
 type target struct {
 	session tokens // a further one of the user
+	userID  string // of one who has no column: the administrator may delete that one
 }
 
+// newTarget makes one whenever the clock has moved.
 func (s *server) newTarget() target {
 	s.t.Helper()
-	return target{session: s.post("/auth", credentials(username, password)).tokens(s.t)}
+	user := s.addUser(fmt.Sprint("target", s.clock.Now().Unix()), "is not logged in")
+	return target{
+		session: s.post("/auth", credentials(username, password)).tokens(s.t),
+		userID:  fmt.Sprint(user.ID),
+	}
 }
 
 // path fills in the parameters of a route.
 func (g target) path(pattern string) string {
 	sessionID, _, _ := strings.Cut(g.session.RefreshToken, ".")
 	id := map[string]string{
-		"/auth/sessions/:id": sessionID,
+		"/auth/sessions/:id":       sessionID,
+		"/auth/users/:id":          g.userID,
+		"/auth/users/:id/sessions": g.userID,
 	}[pattern]
 	return strings.NewReplacer(
 		":code", "forbidden", ":name", "everest", ":file", "docs.js", ":id", id).Replace(pattern)
@@ -129,9 +155,11 @@ func (g target) path(pattern string) string {
 // body is a good one for the route; n makes it another one in each cell.
 func (g target) body(route string, n int) string {
 	return map[string]string{
-		"POST /auth":         credentials(username, password),
-		"POST /auth/refresh": `{"refresh_token":"` + g.session.RefreshToken + `"}`,
-		"PUT /auth/password": passwords(password, fmt.Sprint("a password of its own ", n)),
+		"POST /auth":            credentials(username, password),
+		"POST /auth/refresh":    `{"refresh_token":"` + g.session.RefreshToken + `"}`,
+		"PUT /auth/password":    passwords(password, fmt.Sprint("a password of its own ", n)),
+		"PATCH /auth/users/:id": `{"roles":["guide"]}`,
+		"POST /auth/users":      credentials("made-by-"+g.userID, "yaks graze at dawn"),
 	}[route]
 }
 

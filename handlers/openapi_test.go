@@ -19,6 +19,7 @@ import (
 
 	"sherpa/handlers"
 	"sherpa/handlers/openapi"
+	"sherpa/security"
 )
 
 // described is what the tests read of the document.
@@ -26,7 +27,8 @@ type described struct {
 	Tags       []struct{ Name string }
 	Paths      map[string]map[string]operation
 	Components struct {
-		Examples map[string]struct{ Value object }
+		Examples   map[string]struct{ Value object }
+		Parameters map[string]parameter
 	}
 }
 
@@ -34,15 +36,18 @@ type operation struct {
 	OperationID, Summary, Description string
 	Tags                              []string
 	Security                          []map[string][]string
-	Parameters                        []struct {
-		Name, In string
-		Example  any
-	}
-	RequestBody struct {
+	Parameters                        []parameter
+	RequestBody                       struct {
 		Required bool
 		Content  map[string]media
 	}
 	Responses map[string]struct{ Content map[string]media }
+}
+
+type parameter struct {
+	Ref      string `json:"$ref"`
+	Name, In string
+	Example  any
 }
 
 // media is the body of a request or an answer.
@@ -64,6 +69,13 @@ func readDescribed(t *testing.T) (all described) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	all.each(func(_, _ string, o operation) {
+		for i, p := range o.Parameters {
+			if name, ok := strings.CutPrefix(p.Ref, "#/components/parameters/"); ok {
+				o.Parameters[i] = all.Components.Parameters[name]
+			}
+		}
+	})
 	return all
 }
 
@@ -122,7 +134,7 @@ func TestDescriptionsAreWhole(t *testing.T) {
 }
 
 // TestComponentsAreUsed: a reader would look for the use. NoRoute and NoMethod belong to no operation, and
-// every problem has an example, that of a role as well, which only routes of a fork ask for.
+// every problem has an example, also one that only routes of a fork have.
 func TestComponentsAreUsed(t *testing.T) {
 	t.Parallel()
 	document, err := handlers.Document()
@@ -280,7 +292,10 @@ func TestExamplesWork(t *testing.T) {
 			if body != "" {
 				header = append(header, jsonType)
 			}
-			if len(o.Security) > 0 {
+			header = append(header, o.headers()...)
+			if d.forAdmins(method, path) {
+				header = append(header, s.asAdmin())
+			} else if len(o.Security) > 0 {
 				header = append(header, "Authorization: Bearer "+mine.AccessToken)
 			}
 			a := s.do(method, live.Replace(fill(path, o)), live.Replace(body), header...)
@@ -293,6 +308,37 @@ func TestExamplesWork(t *testing.T) {
 			}
 		}
 	})
+}
+
+// forAdmins reports whether the operation needs the role admin.
+func (d described) forAdmins(method, path string) bool {
+	verb := strings.ToLower(strings.Replace(method, http.MethodHead, http.MethodGet, 1))
+	return strings.Contains(d.Paths[path][verb].Description, "Only for users with the role `admin`")
+}
+
+// asAdmin is the header of a new administrator.
+func (s *server) asAdmin() string {
+	s.t.Helper()
+	s.addUser("ada", "an analytical engine", "admin")
+	return "Authorization: Bearer " + s.login("ada", "an analytical engine")
+}
+
+// makeAdmin gives the user the role.
+func (s *server) makeAdmin() {
+	s.t.Helper()
+	if _, err := s.service.AddRole(s.t.Context(), s.user.ID, security.AdminRole); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// headers are the examples of those that the operation needs.
+func (o operation) headers() (all []string) {
+	for _, p := range o.Parameters {
+		if p.In == "header" && p.Example != nil {
+			all = append(all, fmt.Sprintf("%s: %v", p.Name, p.Example))
+		}
+	}
+	return all
 }
 
 // success is the status of the first success.
@@ -345,7 +391,7 @@ func stable(name string, value any) any {
 	case string:
 		switch name {
 		case "access_token", "refresh_token", "id", "session_id", "address", "user_agent", "created_at",
-			"last_used_at", "at", "last_at", "idle_ends_at", "ends_at", "request_id":
+			"password_changed_at", "last_used_at", "at", "last_at", "idle_ends_at", "ends_at", "request_id":
 			return fmt.Sprintf("%T", v)
 		}
 	}
@@ -369,7 +415,13 @@ func TestRefusalsAreAsDescribed(t *testing.T) {
 				continue
 			}
 			s := newServer(t)
+			if d.forAdmins(method, path) && code != "forbidden" {
+				s.makeAdmin()
+			}
 			target, body, header := provoke(s, fill(path, o), bodies(t, o)[0])
+			if !strings.HasPrefix(code, "precondition_") {
+				header = append(header, o.headers()...)
+			}
 			a := s.do(method, target, body, header...)
 			p := a.problem(t)
 			if string(p.Code) != code {
@@ -411,8 +463,18 @@ func provocations() map[string]func(s *server, path, body string) (string, strin
 			return path, text, append(header, "Authorization: Bearer "+s.login(username, password))
 		}
 	}
+	sent := func(header ...string) request {
+		return withToken(func(_ *server, token string) []string {
+			return append(header, "Authorization: Bearer "+token)
+		})
+	}
 	return map[string]request{
-		"token_missing": withToken(func(*server, string) []string { return nil }),
+		"forbidden":             sent(),
+		"precondition_required": sent(),
+		"precondition_failed":   sent(`If-Match: "another"`),
+		"username_taken":        withBody(credentials("Sherpa", "yaks graze at dawn"), jsonType),
+		"last_admin":            withBody(`{"roles":[]}`, jsonType),
+		"token_missing":         withToken(func(*server, string) []string { return nil }),
 		"token_invalid": withToken(func(_ *server, token string) []string {
 			return []string{"Authorization: Bearer " + token[:len(token)-4] + "AAAA"}
 		}),

@@ -23,8 +23,9 @@ func crossOrigin(origins []string) gin.HandlerFunc {
 		AllowOriginFunc: func(origin string) bool { return slices.Contains(origins, origin) },
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut,
 			http.MethodPatch, http.MethodDelete},
-		AllowedHeaders:     []string{"Authorization", "Content-Type", headerRequestID},
-		ExposedHeaders:     []string{"WWW-Authenticate", "Retry-After", headerRequestID, "Allow"},
+		AllowedHeaders: []string{"Authorization", "Content-Type", "If-Match", headerRequestID},
+		ExposedHeaders: []string{"WWW-Authenticate", "Retry-After", headerRequestID, "Allow", "ETag",
+			"Location"},
 		MaxAge:             int(preflightAge.Seconds()),
 		OptionsPassthrough: true, // a preflight is answered by the route, or with 404 where there is none
 	})

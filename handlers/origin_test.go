@@ -33,7 +33,7 @@ func (a answer) crossHeaders() map[string]string {
 func readable() map[string]string {
 	return map[string]string{
 		"Access-Control-Allow-Origin":   friend,
-		"Access-Control-Expose-Headers": "Www-Authenticate, Retry-After, X-Request-Id, Allow",
+		"Access-Control-Expose-Headers": "Www-Authenticate, Retry-After, X-Request-Id, Allow, Etag, Location",
 	}
 }
 
@@ -98,6 +98,8 @@ func TestPreflight(t *testing.T) {
 		{"no header", "/auth/password", friend, "PUT", "", 204, "OPTIONS, PUT"},
 		{"a method that the path does not have", "/auth/me", friend, "DELETE", "authorization", 204,
 			"GET, HEAD, OPTIONS"},
+		{"a version", "/auth/users/1", friend, "PATCH", "authorization,content-type,if-match", 204,
+			"DELETE, GET, HEAD, OPTIONS, PATCH"},
 		{"a header that nobody needs", "/auth/me", friend, "GET", "authorization,x-evil", 204, ""},
 		{"a method that nobody has", "/auth/me", friend, "CONNECT", "", 204, ""},
 		{"a stranger", "/auth/me", stranger, "GET", "authorization", 204, ""},

@@ -36,8 +36,7 @@ func (p Password) Put(c *gin.Context) error {
 	err = p.Service.ChangePassword(ctx, principalOf(c), client, *request.Current, *request.New)
 	var rejected *password.RejectedError
 	if errors.As(err, &rejected) {
-		detail := "`new_password`: " + rejected.Reason + "."
-		return InvalidRequest(detail, FieldError{Detail: detail, Pointer: "#/new_password"})
+		return invalidPart("new_password", rejected.Reason)
 	}
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 
 	"sherpa/models"
 	"sherpa/security"
+	"sherpa/security/password"
 	"sherpa/tracing"
 )
 
@@ -81,10 +82,34 @@ func (r *renderer) translate(err error) *Error {
 	case errors.Is(err, models.ErrNotFound):
 		return NotFound("There is nothing of this name.")
 	}
+	if refused := translateUser(err); refused != nil {
+		return refused
+	}
 	return &Error{
 		Code:   internalError,
 		Detail: "Something went wrong on our side. Its cause is in the log under this request_id.",
 	}
+}
+
+// translateUser returns why a user cannot be made or changed, or nil for another error.
+func translateUser(err error) *Error {
+	var user *security.RejectedError
+	var secret *password.RejectedError
+	switch {
+	case errors.As(err, &user):
+		return invalidPart(user.Part, user.Reason)
+	case errors.As(err, &secret):
+		return invalidPart("password", secret.Reason)
+	case errors.Is(err, models.ErrUsernameTaken):
+		return &Error{Code: usernameTaken, Detail: "Another user has this username. Choose another one."}
+	case errors.Is(err, models.ErrLastAdmin):
+		return &Error{Code: lastAdmin, Detail: "This is the only administrator who may log in. Give another " +
+			"user the role admin first. Nothing was changed."}
+	case errors.Is(err, models.ErrUserChanged):
+		return &Error{Code: preconditionFailed, Detail: "The user has changed since the ETag in `If-Match`. " +
+			"GET it again, and decide again. Nothing was changed."}
+	}
+	return nil
 }
 
 // log tells the operator what the caller must not see.

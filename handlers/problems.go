@@ -144,6 +144,37 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 			Remedy:  "Check the path. An encoded slash (%2F) does not stand for a part of a name.",
 		},
 		{
+			Code: usernameTaken, Status: http.StatusConflict,
+			Title:   "The username is taken",
+			Example: "Another user has this username. Choose another one.",
+			Meaning: "Another user has this username, perhaps in another spelling: capitals make no difference.",
+			Remedy:  "Choose another username.",
+		},
+		{
+			Code: lastAdmin, Status: http.StatusConflict,
+			Title: "The last administrator must stay",
+			Example: "This is the only administrator who may log in. Give another user the role admin first. " +
+				"Nothing was changed.",
+			Meaning: "Without this user, nobody could administer this service over HTTP.",
+			Remedy:  "Give another user the role `admin`, then send the request again.",
+		},
+		{
+			Code: preconditionFailed, Status: http.StatusPreconditionFailed,
+			Title: "It has changed meanwhile",
+			Example: "The user has changed since the ETag in `If-Match`. GET it again, and decide again. " +
+				"Nothing was changed.",
+			Meaning: "Somebody else has changed this since you read it. Your change could undo theirs.",
+			Remedy:  "Read it again with GET, and send your change with the new ETag if you still want it.",
+		},
+		{
+			Code: preconditionRequired, Status: http.StatusPreconditionRequired,
+			Title: "A change needs If-Match",
+			Example: "Send `If-Match` with the ETag of what you want to change, from the answer to a GET, or " +
+				"`If-Match: *` to change it whatever it is.",
+			Meaning: "A change without `If-Match` could undo one that its sender has not seen.",
+			Remedy:  "Read what you want to change with GET, and send its ETag as `If-Match`.",
+		},
+		{
 			Code: methodNotAllowed, Status: http.StatusMethodNotAllowed,
 			Title:   "The resource does not have this method",
 			Example: "The resource at this path does not have the method PUT. It has GET, HEAD, OPTIONS.",

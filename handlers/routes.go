@@ -38,6 +38,11 @@ type Config struct {
 	Tracer         *tracing.Tracer  // nil for none
 }
 
+const (
+	pathUsers = "/auth/users"
+	admin     = security.AdminRole
+)
+
 // routes is the whole API on one screen. Nobody guards the open routes, though some check a token themselves;
 // the protected ones are only for a principal.
 func (a *api) routes(open, protected group) {
@@ -49,6 +54,9 @@ func (a *api) routes(open, protected group) {
 	a.resource(protected, "/auth/sessions", Sessions{Service: a.service})
 	a.resource(protected, "/auth/sessions/:id", OneSession{Service: a.service})
 	a.resource(protected, "/auth/events", Events{Service: a.service})
+	a.resource(a.role(admin), pathUsers, Users{Service: a.service})
+	a.resource(a.role(admin), pathUsers+"/:id", OneUser{Service: a.service})
+	a.resource(a.role(admin), pathUsers+"/:id/sessions", UserSessions{Service: a.service})
 
 	a.resource(open, pathPublicKeys, PublicKeys{Service: a.service})
 	a.resource(open, "/", a.index)

@@ -34,17 +34,20 @@ type sessionsResponse struct {
 
 // Get lists them, the newest first, those that ended in the last 30 days included.
 func (s Sessions) Get(c *gin.Context) error {
-	principal := principalOf(c)
-	all, err := s.Service.Sessions(c.Request.Context(), principal)
+	all, err := s.Service.Sessions(c.Request.Context(), principalOf(c))
 	if err != nil {
 		return err
 	}
+	writeSessions(c, all)
+	return nil
+}
+
+func writeSessions(c *gin.Context, all []models.Session) {
 	response := sessionsResponse{Sessions: []sessionResponse{}}
 	for _, session := range all {
-		response.Sessions = append(response.Sessions, viewSession(session, principal.SessionID))
+		response.Sessions = append(response.Sessions, viewSession(session, principalOf(c).SessionID))
 	}
 	c.JSON(http.StatusOK, response)
-	return nil
 }
 
 func viewSession(s models.Session, current string) sessionResponse {

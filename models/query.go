@@ -283,6 +283,9 @@ func (c *connection) wrap(operation string, err error) error {
 // millis is how the database stores a time: whole milliseconds since 1970 UTC, the same on every engine.
 func millis(t time.Time) int64 { return t.UnixMilli() }
 
+// asStored returns a time as the database gives it back.
+func asStored(t time.Time) time.Time { return fromMillis(millis(t)) }
+
 func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
 // timeColumn reads what millis wrote; NULL is the zero time.

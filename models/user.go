@@ -41,6 +41,7 @@ func (s *Store) CreateUser(ctx context.Context, u User) (_ User, err error) {
 	const query = `INSERT INTO users (id, username, password_hash, roles, created_at, password_changed_at)
 		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (username) DO NOTHING`
 	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		u.CreatedAt, u.PasswordChangedAt = asStored(u.CreatedAt), asStored(u.PasswordChangedAt)
 		u.ID, err = s.insertIn(ctx, tx, "users", query, u.Username, u.PasswordHash,
 			strings.Join(u.Roles, " "), millis(u.CreatedAt), millis(u.PasswordChangedAt))
 		if err != nil {

@@ -67,7 +67,7 @@ func (c UserChange) apply(user User, at time.Time) (_ User, err error) {
 	switch {
 	case c.Disabled == nil, *c.Disabled == user.Disabled():
 	case *c.Disabled:
-		user.DisabledAt = at
+		user.DisabledAt = asStored(at)
 	default:
 		user.DisabledAt = time.Time{}
 	}

@@ -251,8 +251,8 @@ func TestLastAdminStays(t *testing.T) {
 	})
 }
 
-// TestLastAdminsAtTheSameTime takes away all administrators at the same moment, each in one of the ways and by
-// one of two replicas. One stays.
+// TestLastAdminsAtTheSameTime takes away all administrators at the same moment, each in one of the ways and
+// by one of two replicas. One stays.
 func TestLastAdminsAtTheSameTime(t *testing.T) {
 	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
 		stores := twoStores(t, database(t))
