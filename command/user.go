@@ -17,7 +17,7 @@ type userCommands struct {
 	Add     userAddCommand     `cmd:"" help:"Create a user, with a password from a prompt or standard input."`
 	List    userListCommand    `cmd:"" help:"List the users."`
 	Passwd  userPasswdCommand  `cmd:"" help:"Set a user's password, and end the user's sessions."`
-	Roles   userRolesCommand   `cmd:"" help:"Set a user's roles, within a second."`
+	Role    userRoleCommands   `cmd:"" help:"Give and take roles, within a second."`
 	Disable userDisableCommand `cmd:"" help:"Stop a user from logging in, and end the user's sessions."`
 	Enable  userEnableCommand  `cmd:"" help:"Let a disabled user log in again."`
 	Delete  userDeleteCommand  `cmd:"" help:"Delete a user and the user's sessions."`
@@ -84,18 +84,38 @@ func (c userPasswdCommand) Run(ctx context.Context, config *Config, std Streams)
 	return c.change(ctx, config, std, c.Username, setPassword)
 }
 
-type userRolesCommand struct {
-	userOutput
-	Username string   `arg:"" help:"User whose roles to set."`
-	Role     []string `help:"Role of the user from now on; may be repeated. Without it, none." placeholder:"ROLE"`
+type userRoleCommands struct {
+	Add    userRoleAddCommand    `cmd:"" help:"Give a user a role."`
+	Remove userRoleRemoveCommand `cmd:"" help:"Take a role from a user."`
 }
 
-// Run replaces the roles and prints the user.
-func (c userRolesCommand) Run(ctx context.Context, config *Config, std Streams) error {
-	setRoles := func(service *security.Service, ctx context.Context, userID int64) error {
-		return service.SetRoles(ctx, userID, c.Role)
-	}
-	return c.change(ctx, config, std, c.Username, setRoles)
+// userRole is what both commands take.
+type userRole struct {
+	userOutput
+	Username string `arg:"" help:"User whose roles to change."`
+	Role     string `arg:"" help:"The role."`
+}
+
+type userRoleAddCommand struct{ userRole }
+
+// Run gives the role and prints the user.
+func (c userRoleAddCommand) Run(ctx context.Context, config *Config, std Streams) error {
+	return c.change(ctx, config, std, c.Username,
+		func(service *security.Service, ctx context.Context, userID int64) error {
+			_, err := service.AddRole(ctx, userID, c.Role)
+			return err
+		})
+}
+
+type userRoleRemoveCommand struct{ userRole }
+
+// Run takes the role and prints the user.
+func (c userRoleRemoveCommand) Run(ctx context.Context, config *Config, std Streams) error {
+	return c.change(ctx, config, std, c.Username,
+		func(service *security.Service, ctx context.Context, userID int64) error {
+			_, err := service.RemoveRole(ctx, userID, c.Role)
+			return err
+		})
 }
 
 type userDisableCommand struct {
