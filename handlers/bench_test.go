@@ -2,8 +2,14 @@ package handlers_test
 
 import (
 	"cmp"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/gin-gonic/gin"
@@ -73,6 +79,48 @@ func BenchmarkMountain(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				router.ServeHTTP(quiet{http.Header{}}, request)
+			}
+		})
+	}
+}
+
+// BenchmarkUsers compares a page of 100 of a million users with one of them, each asked for over HTTP.
+func BenchmarkUsers(b *testing.B) {
+	s := newServer(b)
+	s.service.Logger = slog.New(slog.DiscardHandler)
+	admin := s.asAdmin()
+	const users, each = 1_000_000, 50_000 // in one transaction, which must not take long
+	for from := 0; from < users; from += each {
+		s.execute(fmt.Sprintf(`WITH RECURSIVE numbers (n) AS
+				(SELECT %d UNION ALL SELECT n + 1 FROM numbers WHERE n < %d)
+			INSERT INTO users (id, username, password_hash, roles, created_at, password_changed_at)
+			SELECT n + 100, 'user' || n, (SELECT password_hash FROM users WHERE id = 1), '', 0, 0
+			FROM numbers`, from, from+each-1))
+	}
+	after := func(name string) string { return base64.RawURLEncoding.EncodeToString([]byte(`"` + name + `"`)) }
+	for _, row := range []struct{ name, path string }{
+		{"one user", "/auth/users/500000"},
+		{"first page", "/auth/users?limit=100"},
+		{"in the middle", "/auth/users?limit=100&after=" + after("user55")},
+		{"last page", "/auth/users?limit=100&after=" + after("user9998")},
+		{"prefix", "/auth/users?limit=100&prefix=user77"},
+	} {
+		b.Run(row.name, func(b *testing.B) {
+			name, value, _ := strings.Cut(admin, ": ")
+			for b.Loop() {
+				request, err := http.NewRequestWithContext(b.Context(), http.MethodGet, s.url+row.path, nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				request.Header.Set(name, value)
+				response, err := http.DefaultTransport.RoundTrip(request)
+				if err != nil {
+					b.Fatal(err)
+				}
+				_, err = io.Copy(io.Discard, response.Body)
+				if err := errors.Join(err, response.Body.Close()); err != nil || response.StatusCode != 200 {
+					b.Fatal(response.StatusCode, err)
+				}
 			}
 		})
 	}

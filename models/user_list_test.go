@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -160,4 +161,41 @@ func explain(t *testing.T, s *Store, f UserFilter, page Page[string]) string {
 		t.Fatal(err)
 	}
 	return strings.Join(steps, "\n") + "\n"
+}
+
+// BenchmarkUserPage compares a page of 100 of a million users with a look-up of one of them.
+func BenchmarkUserPage(b *testing.B) {
+	s, err := Open(b.Context(), "sqlite:"+filepath.Join(b.TempDir(), "sherpa.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	fillUsers(b, s, 1_000_000)
+	b.Run("one row", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := s.UserByID(b.Context(), 500_000); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	for _, bb := range []struct {
+		name   string
+		filter UserFilter
+		after  string
+	}{
+		{"first page", UserFilter{}, ""},
+		{"last pages", UserFilter{}, "user9997"},
+		{"prefix", UserFilter{Prefix: "user5"}, "user55"},
+		{"role that 1 % have", UserFilter{Role: "guide"}, "user55"},
+		{"disabled", UserFilter{Disabled: new(true)}, "user55"},
+		{"role that nobody has", UserFilter{Role: "cook"}, ""},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := s.UserPage(b.Context(), bb.filter, Page[string]{bb.after, 100}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
