@@ -20,7 +20,7 @@ func ReadIfMatch(c *gin.Context) ([]string, error) {
 	case "":
 		return nil, &Error{
 			Code: preconditionRequired,
-			Detail: "Send `If-Match` with the ETag of what you want to change, from the answer to a GET, or " +
+			Detail: "Send `If-Match` with the ETag of what you want to change, as GET returns it, or " +
 				"`If-Match: *` to change it whatever it is.",
 		}
 	case "*":
@@ -28,7 +28,7 @@ func ReadIfMatch(c *gin.Context) ([]string, error) {
 	}
 	versions, ok := parseETags(text)
 	if !ok {
-		return nil, InvalidRequest("The header `If-Match` is neither `*` nor a list of entity tags in quotes.")
+		return nil, InvalidRequest("The header `If-Match` is neither `*` nor a list of ETags in quotes.")
 	}
 	return versions, nil
 }

@@ -147,14 +147,15 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 			Code: usernameTaken, Status: http.StatusConflict,
 			Title:   "The username is taken",
 			Example: "Another user has this username. Choose another one.",
-			Meaning: "Another user has this username, perhaps in another spelling: capitals make no difference.",
-			Remedy:  "Choose another username.",
+			Meaning: "Another user has this username, perhaps in another spelling: capitals make no " +
+				"difference.",
+			Remedy: "Choose another username.",
 		},
 		{
 			Code: lastAdmin, Status: http.StatusConflict,
 			Title: "The last administrator must stay",
-			Example: "This is the only administrator who may log in. Give another user the role admin first. " +
-				"Nothing was changed.",
+			Example: "This is the only administrator who may log in. " +
+				"Give another user the role admin first. Nothing was changed.",
 			Meaning: "Without this user, nobody could administer this service over HTTP.",
 			Remedy:  "Give another user the role `admin`, then send the request again.",
 		},
@@ -169,7 +170,7 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 		{
 			Code: preconditionRequired, Status: http.StatusPreconditionRequired,
 			Title: "A change needs If-Match",
-			Example: "Send `If-Match` with the ETag of what you want to change, from the answer to a GET, or " +
+			Example: "Send `If-Match` with the ETag of what you want to change, as GET returns it, or " +
 				"`If-Match: *` to change it whatever it is.",
 			Meaning: "A change without `If-Match` could undo one that its sender has not seen.",
 			Remedy:  "Read what you want to change with GET, and send its ETag as `If-Match`.",

@@ -116,7 +116,8 @@ func TestAdministrationLeavesItsEvents(t *testing.T) {
 		if e.Kind == models.EventLogin {
 			continue
 		}
-		got = append(got, fmt.Sprintf("%s(%s) by %s %s at %s", e.Kind, e.Reason, e.Actor, e.ActorName, e.Address))
+		by := fmt.Sprintf(" by %s %s at %s", e.Actor, e.ActorName, e.Address)
+		got = append(got, fmt.Sprintf("%s(%s)%s", e.Kind, e.Reason, by))
 	}
 	const by = " by user ada at 127.0.0.1"
 	want := []string{

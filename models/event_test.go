@@ -84,10 +84,13 @@ func TestEventAndChangeAreOne(t *testing.T) {
 			"password":    func() error { _, err := s.SetPassword(ctx, ada.ID, "h", "", epoch); return err },
 			"disable":     func() error { _, err := s.DisableUser(ctx, ada.ID, epoch); return err },
 			"enable":      func() error { return s.EnableUser(ctx, bob.ID, epoch) },
-			"roles":       func() error { _, err := s.ChangeUser(ctx, ada.ID, setRoles("x"), epoch); return err },
-			"delete":      func() error { _, err := s.DeleteUser(ctx, ada.ID, epoch); return err },
-			"login":       func() error { return s.CreateSession(ctx, ada, testSession("new", ada.ID)) },
-			"keys":        func() error { return s.RememberKeys(ctx, epoch, []string{"new"}) },
+			"roles": func() error {
+				_, err := s.ChangeUser(ctx, ada.ID, setRoles("x"), epoch)
+				return err
+			},
+			"delete": func() error { _, err := s.DeleteUser(ctx, ada.ID, epoch); return err },
+			"login":  func() error { return s.CreateSession(ctx, ada, testSession("new", ada.ID)) },
+			"keys":   func() error { return s.RememberKeys(ctx, epoch, []string{"new"}) },
 			"all sessions": func() error {
 				_, err := s.EndAllSessions(ctx, EndedByOperator, epoch)
 				return err

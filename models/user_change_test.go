@@ -113,7 +113,10 @@ func TestVersionIsAnotherOneAfterEachChange(t *testing.T) {
 				_, err := s.SetPassword(t.Context(), ada.ID, "h", "", epoch.Add(time.Second))
 				return err
 			},
-			"roles":   func() error { _, err := s.ChangeUser(t.Context(), ada.ID, setRoles("x"), epoch); return err },
+			"roles": func() error {
+				_, err := s.ChangeUser(t.Context(), ada.ID, setRoles("x"), epoch)
+				return err
+			},
 			"disable": func() error { _, err := s.DisableUser(t.Context(), ada.ID, epoch); return err },
 		} {
 			if err := do(); err != nil {

@@ -240,7 +240,10 @@ func TestLastAdminStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, take := range map[string]func() error{
-		"remove the role": func() error { _, err := b.RemoveRole(t.Context(), first.ID, AdminRole); return err },
+		"remove the role": func() error {
+			_, err := b.RemoveRole(t.Context(), first.ID, AdminRole)
+			return err
+		},
 		"replace the roles": func() error {
 			_, err := b.ChangeUser(t.Context(), first.ID, UserChange{Roles: []string{}})
 			return err
