@@ -97,7 +97,9 @@ func BenchmarkUsers(b *testing.B) {
 			SELECT n + 100, 'user' || n, (SELECT password_hash FROM users WHERE id = 1), '', 0, 0
 			FROM numbers`, from, from+each-1))
 	}
-	after := func(name string) string { return base64.RawURLEncoding.EncodeToString([]byte(`"` + name + `"`)) }
+	after := func(name string) string {
+		return base64.RawURLEncoding.EncodeToString([]byte(`"` + name + `"`))
+	}
 	for _, row := range []struct{ name, path string }{
 		{"one user", "/auth/users/500000"},
 		{"first page", "/auth/users?limit=100"},

@@ -36,7 +36,7 @@ func TestEventsOfOnesOwn(t *testing.T) {
 	s.post("/auth", credentials("ada", "wrong"))
 	s.post("/auth", credentials("ada", "wrong again"))
 	operator := security.AsOperator(t.Context(), "root")
-	if err := s.service.EnableUser(operator, ada.ID); err != nil {
+	if _, err := s.service.AddRole(operator, ada.ID, "guide"); err != nil {
 		t.Fatal(err)
 	}
 	request := "audited-request"
@@ -58,7 +58,7 @@ func TestEventsOfOnesOwn(t *testing.T) {
 	want := []map[string]any{
 		event(map[string]any{"kind": "login", "actor": "user", "session_id": claims(t, token)["sid"],
 			"address": "127.0.0.1", "user_agent": "Netscape"}),
-		event(map[string]any{"kind": "user_enabled", "actor": "operator"}),
+		event(map[string]any{"kind": "roles_changed", "reason": "guide", "actor": "operator"}),
 		event(map[string]any{"kind": "login_failed", "reason": "wrong_password", "actor": "anonymous",
 			"count": 2.0, "address": "127.0.0.1", "user_agent": "Go-http-client/1.1"}),
 		event(map[string]any{"kind": "user_created", "actor": "system"}),

@@ -105,8 +105,8 @@ func translateUser(err error) *Error {
 	case errors.Is(err, models.ErrLastAdmin):
 		return &Error{Code: lastAdmin, Detail: "This is the only administrator who may log in. " +
 			"Give another user the role admin first. Nothing was changed."}
-	case errors.Is(err, models.ErrUserChanged):
-		return &Error{Code: preconditionFailed, Detail: "The user has changed since the ETag in `If-Match`. " +
+	case errors.Is(err, models.ErrChanged):
+		return &Error{Code: preconditionFailed, Detail: "This has changed since the ETag in `If-Match`. " +
 			"GET it again, and decide again. Nothing was changed."}
 	}
 	return nil

@@ -162,7 +162,7 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 		{
 			Code: preconditionFailed, Status: http.StatusPreconditionFailed,
 			Title: "It has changed meanwhile",
-			Example: "The user has changed since the ETag in `If-Match`. GET it again, and decide again. " +
+			Example: "This has changed since the ETag in `If-Match`. GET it again, and decide again. " +
 				"Nothing was changed.",
 			Meaning: "Somebody else has changed this since you read it. Your change could undo theirs.",
 			Remedy:  "Read it again with GET, and send your change with the new ETag if you still want it.",

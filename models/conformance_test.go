@@ -233,7 +233,7 @@ func TestSessionsEndWithTheirUser(t *testing.T) {
 			t.Run(tt.name, func(t *testing.T) {
 				t.Parallel()
 				s := openStore(t, database(t))
-				ada, bob := addUser(t, s, "ada", "admin"), addUser(t, s, "bob")
+				ada, bob := addUser(t, s, "ada", "guide"), addUser(t, s, "bob")
 				addSession(t, s, "adas", ada.ID)
 				addSession(t, s, "bobs", bob.ID)
 				if err := tt.end(s, ada.ID); err != nil {

@@ -23,7 +23,7 @@ func fixture(t *testing.T, url string) {
 	s := openStore(t, url)
 	ctx := t.Context()
 	for i := range 600 {
-		u := addUser(t, s, fmt.Sprint("ada 🏔 ", i), "admin", "guide")
+		u := addUser(t, s, fmt.Sprint("ada 🏔 ", i), "cook", "guide")
 		addSession(t, s, fmt.Sprint("s", i), u.ID)
 		switch i % 4 {
 		case 0:

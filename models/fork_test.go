@@ -53,8 +53,12 @@ func TestForkTakesOurNextMigration(t *testing.T) {
 		change(t, openWith(t, url, fork), `INSERT INTO treks VALUES (7)`)
 		s := openWith(t, url, both)
 		change(t, s, `INSERT INTO next_of_ours SELECT id FROM treks`)
+		want, err := knownMigrations(both)
+		if err != nil {
+			t.Fatal(err)
+		}
 		got, err := appliedMigrations(t.Context(), s.read, s.engine.versionTable)
-		if diff := cmp.Diff([]int64{1, 2, 999, 20261124120000}, got); diff != "" || err != nil {
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Error(diff, err)
 		}
 		if user, err := s.UserByName(t.Context(), "ada"); err != nil || user.ID != 1 {

@@ -11,8 +11,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrUsernameTaken says that another user has this username already.
 	ErrUsernameTaken = errors.New("username is taken")
-	// ErrUserChanged says that the user has changed since the caller read it.
-	ErrUserChanged = errors.New("the user has changed meanwhile")
+	// ErrChanged says that the row is no longer of a version that the caller has read.
+	ErrChanged = errors.New("it has changed meanwhile")
 	// ErrLastAdmin says that a change would leave no administrator who may log in.
 	ErrLastAdmin = errors.New("this is the only administrator who may log in: " +
 		"give another user the role " + AdminRole + " first")

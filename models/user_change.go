@@ -29,7 +29,7 @@ type ChangedUser struct {
 }
 
 // ChangeUser changes the user in one transaction, which records what has become different. The error is
-// ErrNotFound, ErrUserChanged when the user has none of the versions, ErrLastAdmin, or that of change.Roles.
+// ErrNotFound, ErrChanged when the user has none of the versions, ErrLastAdmin, or that of change.Roles.
 func (s *Store) ChangeUser(
 	ctx context.Context, userID int64, change UserChange, at time.Time,
 ) (changed ChangedUser, err error) {
@@ -184,7 +184,7 @@ func (s *Store) lockUser(
 		return User{}, nil, err
 	}
 	if versions != nil && !slices.Contains(versions, user.Version()) {
-		return User{}, nil, ErrUserChanged
+		return User{}, nil, ErrChanged
 	}
 	return user, admins, nil
 }

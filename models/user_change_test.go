@@ -49,9 +49,9 @@ func TestChangeUser(t *testing.T) {
 			{name: "refused roles",
 				change: UserChange{Roles: func([]string) ([]string, error) { return nil, no }}, err: no},
 			{name: "of another version", change: UserChange{Versions: []string{"x"}, Disabled: new(true)},
-				err: ErrUserChanged},
+				err: ErrChanged},
 			{name: "of no version", change: UserChange{Versions: []string{}, Disabled: new(true)},
-				err: ErrUserChanged},
+				err: ErrChanged},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
 				t.Parallel()
@@ -128,7 +128,7 @@ func TestVersionIsAnotherOneAfterEachChange(t *testing.T) {
 			seen = append(seen, version())
 		}
 		for _, old := range seen[:len(seen)-1] {
-			if _, err := s.DeleteUser(t.Context(), ada.ID, epoch, old); !errors.Is(err, ErrUserChanged) {
+			if _, err := s.DeleteUser(t.Context(), ada.ID, epoch, old); !errors.Is(err, ErrChanged) {
 				t.Errorf("deleted by an old version: %v", err)
 			}
 		}
@@ -183,7 +183,7 @@ func TestChangesOfOneVersionAtTheSameTime(t *testing.T) {
 			switch err := <-results; {
 			case err == nil:
 				made++
-			case !errors.Is(err, ErrUserChanged):
+			case !errors.Is(err, ErrChanged):
 				t.Error(err)
 			}
 		}

@@ -125,7 +125,7 @@ type UserChange struct {
 
 // ChangeUser changes a user, and returns the user afterwards. Roles count from the next request on, in
 // sessions that live as well; those of a disabled user end. The error is *RejectedError, models.ErrNotFound,
-// models.ErrUserChanged or models.ErrLastAdmin.
+// models.ErrChanged or models.ErrLastAdmin.
 func (s *Service) ChangeUser(ctx context.Context, userID int64, change UserChange) (models.User, error) {
 	c := models.UserChange{Versions: change.Versions, Disabled: change.Disabled}
 	if change.Roles != nil {
@@ -177,7 +177,7 @@ func (s *Service) EnableUser(ctx context.Context, userID int64) error {
 }
 
 // DeleteUser deletes a user and the sessions of the user. With versions, the user must have one of them. The
-// error is models.ErrNotFound, models.ErrUserChanged or models.ErrLastAdmin.
+// error is models.ErrNotFound, models.ErrChanged or models.ErrLastAdmin.
 func (s *Service) DeleteUser(ctx context.Context, userID int64, versions ...string) error {
 	ended, err := s.Store.DeleteUser(ctx, userID, s.Now(), versions...)
 	if err != nil {
