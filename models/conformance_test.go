@@ -107,6 +107,8 @@ func TestMissingRows(t *testing.T) {
 			"roles":    func() error { _, err := s.ChangeUser(ctx, 7, setRoles(), epoch); return err },
 			"enable":   func() error { return s.EnableUser(ctx, 7, epoch) },
 			"delete":   func() error { _, err := s.DeleteUser(ctx, 7, epoch); return err },
+			"reset":    func() error { return s.CreatePasswordReset(ctx, testReset("r", 7), epoch) },
+			"redeem":   func() error { _, err := s.RedeemPasswordReset(ctx, Redemption{}); return err },
 			"session":  func() error { _, _, err := s.SessionWithUser(ctx, "x"); return err },
 			"session of none": func() error {
 				return s.CreateSession(ctx, User{ID: 7}, Session{ID: "x",
@@ -472,6 +474,13 @@ func TestPurge(t *testing.T) {
 			t.Fatal(err)
 		}
 
+		addReset(t, s, "expired", ada.ID)
+		open := testReset("open", ada.ID)
+		open.ExpiresAt = now.Add(time.Minute)
+		if err := s.CreatePasswordReset(ctx, open, now); err != nil {
+			t.Fatal(err)
+		}
+
 		steps := 0
 		for more := true; more; steps++ {
 			var err error
@@ -484,7 +493,7 @@ func TestPurge(t *testing.T) {
 		}
 		got := map[string]int{}
 		for _, table := range []string{"sessions", "revocations", "login_failures", "login_rates",
-			"known_addresses", "users"} {
+			"known_addresses", "password_resets", "users"} {
 			var n int
 			if err := s.read.QueryRowContext(ctx, "SELECT count(*) FROM "+table).Scan(&n); err != nil {
 				t.Fatal(err)
@@ -497,6 +506,7 @@ func TestPurge(t *testing.T) {
 			"login_failures":  1,
 			"login_rates":     1,
 			"known_addresses": 0,
+			"password_resets": 1,
 			"users":           1,
 		}
 		if diff := cmp.Diff(want, got); diff != "" {

@@ -51,6 +51,7 @@ func fixture(t *testing.T, url string) {
 			}
 		}
 	}
+	addReset(t, s, "r", 2)
 	attempt := LoginAttempt{
 		NameKey:        "n",
 		NameAddressKey: "na",

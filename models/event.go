@@ -23,6 +23,9 @@ const (
 	EventSessionEnded         EventKind = "session_ended"
 	EventPasswordChanged      EventKind = "password_changed"
 	EventPasswordChangeFailed EventKind = "password_change_failed"
+	EventPasswordResetIssued  EventKind = "password_reset_issued"
+	EventPasswordResetFailed  EventKind = "password_reset_failed"
+	EventRegistrationFailed   EventKind = "registration_failed"
 	EventThrottleTripped      EventKind = "throttle_tripped"
 	EventUserCreated          EventKind = "user_created"
 	EventRolesChanged         EventKind = "roles_changed"
@@ -38,7 +41,8 @@ const (
 func EventKinds() []EventKind {
 	return []EventKind{
 		EventLogin, EventLoginFailed, EventLogout, EventRefreshReuse, EventSessionEnded, EventPasswordChanged,
-		EventPasswordChangeFailed, EventThrottleTripped, EventUserCreated, EventRolesChanged,
+		EventPasswordChangeFailed, EventPasswordResetIssued, EventPasswordResetFailed, EventRegistrationFailed,
+		EventThrottleTripped, EventUserCreated, EventRolesChanged,
 		EventUserDisabled, EventUserEnabled, EventUserDeleted, EventKeysChanged, EventServerStarted,
 		EventServerStopped,
 	}

@@ -76,6 +76,7 @@ func TestEventAndChangeAreOne(t *testing.T) {
 		if err := s.RememberKeys(ctx, epoch, []string{"old"}); err != nil {
 			t.Fatal(err)
 		}
+		reset := addReset(t, s, "1", ada.ID)
 		before := dump(t, url)
 		s.Recorded = func(_ context.Context, e Event) { t.Errorf("recorded %v", e) }
 		change(t, s, `ALTER TABLE events RENAME TO hidden`)
@@ -91,6 +92,15 @@ func TestEventAndChangeAreOne(t *testing.T) {
 			"delete": func() error { _, err := s.DeleteUser(ctx, ada.ID, epoch); return err },
 			"login":  func() error { return s.CreateSession(ctx, ada, testSession("new", ada.ID)) },
 			"keys":   func() error { return s.RememberKeys(ctx, epoch, []string{"new"}) },
+			"invite": func() error {
+				_, err := s.InviteUser(ctx, User{Username: "y"}, testReset("2", 0))
+				return err
+			},
+			"reset": func() error { return s.CreatePasswordReset(ctx, testReset("3", ada.ID), epoch) },
+			"redeem": func() error {
+				_, err := s.RedeemPasswordReset(ctx, redemption(reset, "h"))
+				return err
+			},
 			"all sessions": func() error {
 				_, err := s.EndAllSessions(ctx, EndedByOperator, epoch)
 				return err

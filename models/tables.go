@@ -33,6 +33,7 @@ func tables() []table {
 		{"users", userColumns, forever},
 		// Ended sessions stay for a while, so that their users can see why they ended.
 		{"sessions", session, retention{key: "id", column: "idle_ends_at", keep: 30 * day}},
+		{"password_resets", "id, user_id, hash, expires_at", retention{key: "id", column: "expires_at"}},
 		// Much longer than any replica looks back.
 		{"revocations", "revoked_at, session_id",
 			retention{key: "session_id", column: "revoked_at", keep: 10 * time.Minute, shared: true}},

@@ -111,22 +111,33 @@ func (s *Store) waitUnless(
 	return max(fromMillis(until).Sub(when), time.Millisecond), nil
 }
 
+// CountAddress counts a request of the address alone, whatever the name, and returns how long it must wait.
+func (s *Store) CountAddress(ctx context.Context, a LoginAttempt) (wait time.Duration, err error) {
+	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		wait, err = s.countAddress(ctx, tx, a)
+		return err
+	})
+	return wait, err
+}
+
 // ResetFailures resets the count of failed logins after a success, and stores the address as known.
 func (s *Store) ResetFailures(ctx context.Context, a LoginAttempt) error {
-	return s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		key, err := s.failureKey(ctx, tx, a)
-		if err != nil {
-			return err
-		}
-		began := time.Now()
-		_, err = tx.ExecContext(ctx, `DELETE FROM login_failures WHERE key = $1`, key)
-		if err := s.finish(ctx, "reset failures", began, err); err != nil {
-			return err
-		}
-		const query = `INSERT INTO known_addresses (key, logged_in_at) VALUES ($1, $2)
-			ON CONFLICT (key) DO UPDATE SET logged_in_at = $2`
-		began = time.Now()
-		_, err = tx.ExecContext(ctx, query, a.NameAddressKey, millis(a.At))
-		return s.finish(ctx, "store address", began, err)
-	})
+	return s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error { return s.resetFailures(ctx, tx, a) })
+}
+
+func (s *Store) resetFailures(ctx context.Context, tx *sql.Tx, a LoginAttempt) error {
+	key, err := s.failureKey(ctx, tx, a)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	_, err = tx.ExecContext(ctx, `DELETE FROM login_failures WHERE key = $1`, key)
+	if err := s.finish(ctx, "reset failures", began, err); err != nil {
+		return err
+	}
+	const query = `INSERT INTO known_addresses (key, logged_in_at) VALUES ($1, $2)
+		ON CONFLICT (key) DO UPDATE SET logged_in_at = $2`
+	began = time.Now()
+	_, err = tx.ExecContext(ctx, query, a.NameAddressKey, millis(a.At))
+	return s.finish(ctx, "store address", began, err)
 }

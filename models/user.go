@@ -16,7 +16,7 @@ import (
 type User struct {
 	ID                int64  // from 1, never given to another user; below 2^53, so that JSON numbers hold it
 	Username          string // normalised by security.NormalizeUsername
-	PasswordHash      string // PHC string
+	PasswordHash      string // PHC string; "" for a user without a password, who cannot log in
 	Roles             []string
 	CreatedAt         time.Time
 	PasswordChangedAt time.Time
@@ -37,22 +37,28 @@ func (u User) Version() string {
 const userColumns = `id, username, password_hash, roles, created_at, password_changed_at, disabled_at`
 
 // CreateUser stores u under a new id and returns it with that id; ErrUsernameTaken when the name is in use.
-func (s *Store) CreateUser(ctx context.Context, u User) (_ User, err error) {
+func (s *Store) CreateUser(ctx context.Context, u User) (made User, err error) {
+	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		made, err = s.insertUser(ctx, tx, u)
+		return err
+	})
+	return made, err
+}
+
+// insertUser is CreateUser in a transaction that changes more.
+func (s *Store) insertUser(ctx context.Context, tx *sql.Tx, u User) (_ User, err error) {
 	const query = `INSERT INTO users (id, username, password_hash, roles, created_at, password_changed_at)
 		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (username) DO NOTHING`
-	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		u.CreatedAt, u.PasswordChangedAt = asStored(u.CreatedAt), asStored(u.PasswordChangedAt)
-		u.ID, err = s.insertIn(ctx, tx, "users", query, u.Username, u.PasswordHash,
-			strings.Join(u.Roles, " "), millis(u.CreatedAt), millis(u.PasswordChangedAt))
-		if err != nil {
-			return err
-		}
-		return s.record(ctx, tx, u.CreatedAt, Event{Kind: EventUserCreated, SubjectID: u.ID})
-	})
+	u.CreatedAt, u.PasswordChangedAt = asStored(u.CreatedAt), asStored(u.PasswordChangedAt)
+	u.ID, err = s.insertIn(ctx, tx, "users", query, u.Username, u.PasswordHash,
+		strings.Join(u.Roles, " "), millis(u.CreatedAt), millis(u.PasswordChangedAt))
 	if errors.Is(err, ErrNotFound) { // the name was in conflict
 		return User{}, fmt.Errorf("create user: %w", ErrUsernameTaken)
 	}
-	return u, err
+	if err != nil {
+		return User{}, err
+	}
+	return u, s.record(ctx, tx, u.CreatedAt, Event{Kind: EventUserCreated, SubjectID: u.ID})
 }
 
 // UserByName returns the user with this normalised name, or ErrNotFound.
@@ -79,8 +85,8 @@ func (s *Store) Empty(ctx context.Context) (bool, error) {
 }
 
 // SetPassword replaces the password hash of the user and ends the user's sessions but the one with the id
-// except ("" spares none). It returns the ids of the sessions it ended; ErrNotFound when there is no such
-// user.
+// except ("" spares none). Open password resets are void. It returns the ids of the sessions it ended;
+// ErrNotFound when there is no such user.
 func (s *Store) SetPassword(
 	ctx context.Context, userID int64, hash, except string, at time.Time,
 ) (ended []string, err error) {
@@ -89,11 +95,8 @@ func (s *Store) SetPassword(
 		if err := s.execOne(ctx, tx, "set password", query, hash, millis(at), userID); err != nil {
 			return err
 		}
-		ended, err = s.endIn(ctx, tx, userID, EndedByPasswordChange, at, `id <> $4`, except)
-		if err != nil {
-			return err
-		}
-		return s.record(ctx, tx, at, Event{Kind: EventPasswordChanged, SubjectID: userID})
+		ended, err = s.passwordChanged(ctx, tx, Event{Kind: EventPasswordChanged, SubjectID: userID}, except, at)
+		return err
 	})
 	return ended, err
 }

@@ -123,6 +123,9 @@ func (s *Store) disabledChanged(
 	if ended, err = s.endIn(ctx, tx, user.ID, EndedByDisable, at, `id <> $4`, ""); err != nil {
 		return nil, err
 	}
+	if err := s.deleteResets(ctx, tx, user.ID); err != nil { // or they could be redeemed after an enable
+		return nil, err
+	}
 	return ended, s.record(ctx, tx, at, Event{Kind: EventUserDisabled, SubjectID: user.ID})
 }
 
@@ -165,14 +168,14 @@ func (s *Store) DeleteUser(
 }
 
 // lockUser returns the user, if the user has one of the versions, and the ids of the administrators who may
-// log in. Nobody else can change any of them until the transaction ends: of two changes at the same time, the
-// second one sees what the first one has left. All changes lock in the same order, so that no two of them
-// wait for each other.
+// log in; one who was invited, and has no password yet, cannot. Nobody else can change any of them until the
+// transaction ends: of two changes at the same time, the second one sees what the first one has left. All
+// changes lock in the same order, so that no two of them wait for each other.
 func (s *Store) lockUser(
 	ctx context.Context, tx *sql.Tx, userID int64, versions []string,
 ) (user User, admins []int64, err error) {
 	query := `SELECT id FROM users WHERE ` + hasRole(`'`+rolePattern(AdminRole)+`'`) + ` AND ` +
-		isDisabled(false) + ` ORDER BY id` + s.engine.lockAlone
+		isDisabled(false) + ` AND password_hash <> '' ORDER BY id` + s.engine.lockAlone
 	admins, err = list(ctx, s.connection, tx, "lock administrators", scanValue[int64], query)
 	if err != nil {
 		return User{}, nil, err
