@@ -84,10 +84,11 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 }
 
 // Verify reports whether password is the one in the PHC string, and whether the string was made with weaker
-// parameters than today's. A text that no password can be costs the same hash and is wrong.
+// parameters than today's. A text that no password can be costs the same hash and is wrong; so is every text
+// when the string is empty, because there is no password.
 func (h *Hasher) Verify(ctx context.Context, phc, password string) (ok, weak bool, err error) {
 	normal, err := Normalize(password)
-	if err != nil {
+	if err != nil || phc == "" {
 		return false, false, h.VerifyNobody(ctx, password)
 	}
 	return h.verify(ctx, phc, normal)

@@ -100,6 +100,18 @@ func TestHasherRejectsWhatTheQueueCannotHold(t *testing.T) {
 	}
 }
 
+// TestNoPasswordCostsAHash: a user without one must look like any other.
+func TestNoPasswordCostsAHash(t *testing.T) {
+	t.Parallel()
+	h := NewHasher(cheap(), 1)
+	for _, given := range []string{"", "a", "\x00"} {
+		before := h.Computed()
+		if ok, weak, err := h.Verify(t.Context(), "", given); ok || weak || err != nil || h.Computed() != before+1 {
+			t.Errorf("%q: %v %v %v, %d hashes", given, ok, weak, err, h.Computed()-before)
+		}
+	}
+}
+
 // TestImpossiblePasswordCostsAHash: the time must not tell that no user has it.
 func TestImpossiblePasswordCostsAHash(t *testing.T) {
 	t.Parallel()
