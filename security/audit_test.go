@@ -20,6 +20,7 @@ import (
 
 	"sherpa/internal/testlog"
 	"sherpa/models"
+	"sherpa/security/token"
 )
 
 // allEvents returns every event.
@@ -59,6 +60,7 @@ func TestEveryActionLeavesItsEvents(t *testing.T) {
 	const from = " from 192.0.2.7 browser request1"
 	var ada models.User
 	var login Login
+	var reset, invitation Reset
 	logIn := func(password string) error {
 		next, err := b.LogIn(t.Context(), Credentials{"Ada", password}, web)
 		if err == nil {
@@ -149,6 +151,33 @@ func TestEveryActionLeavesItsEvents(t *testing.T) {
 		{"add a role again", func() error { _, err := b.AddRole(operator, ada.ID, "cook"); return err }, nil},
 		{"remove a role", func() error { _, err := b.RemoveRole(operator, ada.ID, "cook"); return err },
 			[]string{"roles_changed(guide) x1 of ada by operator root"}},
+		{"reset", func() (err error) { reset, err = b.IssueReset(operator, ada.ID); return err },
+			[]string{"password_reset_issued() x1 of ada by operator root"}},
+		{"redeem another one", func() error {
+			return fails(ResetInvalid, b.RedeemReset(ctx, web, token.NewReset().String(), nextPassword))
+		}, []string{"password_reset_failed(unknown_token) x1 of  by anonymous " + from}},
+		{"a session to end", func() error { return logIn(goodPassword) },
+			[]string{"login() x1 of ada by user ada" + from + ", session"}},
+		{"redeem", func() error { return b.RedeemReset(ctx, web, reset.Token, goodPassword) }, []string{
+			"session_ended(password_change) x1 of ada by anonymous " + from + ", session",
+			"password_changed(reset) x1 of ada by anonymous " + from}},
+		{"invite", func() (err error) {
+			_, invitation, err = b.InviteUser(operator, "bob", nil)
+			return err
+		}, []string{
+			"user_created() x1 of bob by operator root", "password_reset_issued() x1 of bob by operator root"}},
+		{"login of an invited user", func() error {
+			_, err := b.LogIn(ctx, Credentials{"bob", "wrong "}, web)
+			return fails(InvalidCredentials, err)
+		}, []string{"login_failed(no_password) x1 of bob by anonymous " + from}},
+		{"register", func() error { _, err := b.RegisterUser(ctx, web, "Zoe", goodPassword); return err },
+			[]string{"user_created() x1 of zoe by anonymous " + from}},
+		{"register a name that is taken", func() error {
+			if _, err := b.RegisterUser(ctx, web, "Zoe", nextPassword); !errors.Is(err, models.ErrUsernameTaken) {
+				return fmt.Errorf("got %w", err)
+			}
+			return nil
+		}, []string{"registration_failed(username_taken) x1 of zoe by anonymous " + from}},
 		{"disable", func() error { return b.DisableUser(operator, ada.ID) },
 			[]string{"user_disabled() x1 of ada by operator root"}},
 		{"login of a disabled user", func() error { return fails(InvalidCredentials, logIn(goodPassword)) },
@@ -206,8 +235,11 @@ func TestEveryActionLeavesItsEvents(t *testing.T) {
 		t.Errorf("%d lines about %d events", lines, rows)
 	}
 	b.wantNoSecret(log.String(), goodPassword, nextPassword, "my password", "wrong ", login.RefreshToken,
-		goodKey, nextKey)
+		goodKey, nextKey, secretOf(reset), secretOf(invitation))
 }
+
+// secretOf is the part of a reset's token that nobody else may know.
+func secretOf(r Reset) string { return r.Token[strings.LastIndex(r.Token, "_")+1:] }
 
 const nextKey = "Zt5Rw8Xb2Nq6Mc9Kv3Jf7Hd1Gs4Pa0Ly"
 
@@ -276,7 +308,12 @@ func TestFailedLoginsCostTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	costs := map[string]map[string]int{}
-	attempts := []Credentials{{"ada", "wrong"}, {"nobody", goodPassword}, {"disabled", goodPassword}}
+	if _, _, err := b.InviteUser(t.Context(), "invited", nil); err != nil {
+		t.Fatal(err)
+	}
+	attempts := []Credentials{
+		{"ada", "wrong"}, {"nobody", goodPassword}, {"disabled", goodPassword}, {"invited", goodPassword},
+	}
 	for i, given := range attempts {
 		writes.reset()
 		_, err := b.LogIn(t.Context(), given, Client{Address: fmt.Sprint("192.0.2.", i)})

@@ -26,6 +26,7 @@ const (
 	TokenExpired         Code = "token_expired"
 	SessionEnded         Code = "session_ended"
 	RefreshInvalid       Code = "refresh_token_invalid"
+	ResetInvalid         Code = "reset_token_invalid"
 	WrongPassword        Code = "wrong_password"
 	Throttled            Code = "throttled"
 	Forbidden            Code = "forbidden"

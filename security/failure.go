@@ -13,7 +13,7 @@ import (
 // reasonThrottled is the reason of an attempt that was refused before its password was checked.
 const reasonThrottled = "throttled"
 
-// failure is a login, or another check of a password, that failed.
+// failure is a login, another check of a secret, or a registration that failed.
 type failure struct {
 	kind     models.EventKind
 	username string
@@ -51,7 +51,9 @@ func (s *Service) failureEvents(ctx context.Context, f failure) (events []models
 		}
 	case HasCode(f.err, Throttled):
 		add(f.kind, reasonThrottled, f.username)
-	case HasCode(f.err, InvalidCredentials) && errors.As(f.err, &cause):
+	case errors.Is(f.err, models.ErrUsernameTaken):
+		add(f.kind, "username_taken", f.username)
+	case errors.As(f.err, &cause):
 		add(f.kind, string(cause), f.username)
 		if f.count.Tries == models.FreeTries+1 { // from now on there are waits
 			add(models.EventThrottleTripped, "name", f.username)

@@ -88,7 +88,7 @@ func (s *Service) authenticateThrottled(
 }
 
 // Authenticate returns the user who has this username and password: the tutorial's authenticate(username,
-// password). For an unknown, a disabled and a wrong-password user alike, the error is *Error with code
+// password). For an unknown user, a disabled one, one without a password and a wrong password alike, the error is *Error with code
 // invalid_credentials, after one password hash.
 func (s *Service) Authenticate(ctx context.Context, username, given string) (models.User, error) {
 	user, err := s.FindUser(ctx, username)
@@ -103,6 +103,8 @@ func (s *Service) Authenticate(ctx context.Context, username, given string) (mod
 	switch {
 	case err != nil:
 		return models.User{}, fmt.Errorf("check password: %w", hashError(err))
+	case user.PasswordHash == "":
+		return models.User{}, invalidCredentials(noPassword)
 	case !ok:
 		return models.User{}, invalidCredentials(wrongPassword)
 	case user.Disabled():
@@ -114,14 +116,16 @@ func (s *Service) Authenticate(ctx context.Context, username, given string) (mod
 	return user, nil
 }
 
-// loginCause says why credentials are invalid. The events tell operators.
+// loginCause says why credentials, or the token of a password reset, are invalid. The events tell operators.
 type loginCause string
 
 const (
 	unknownUser   loginCause = "unknown_user"
 	wrongPassword loginCause = "wrong_password"
+	noPassword    loginCause = "no_password" // the user was invited, and has not set one
 	disabledUser  loginCause = "disabled_user"
-	overtaken     loginCause = "overtaken" // the user was changed while the password was checked
+	unknownToken  loginCause = "unknown_token" // of a password reset: also a used or an expired one
+	overtaken     loginCause = "overtaken"     // the user was changed while the password was checked
 )
 
 func (c loginCause) Error() string { return strings.ReplaceAll(string(c), "_", " ") }

@@ -30,12 +30,31 @@ func (s *Service) countAttempt(
 	if err != nil {
 		return count, fmt.Errorf("count login: %w", err)
 	}
-	if count.Wait == 0 {
-		return count, nil
+	return count, s.throttled(count.Wait)
+}
+
+// countAddress counts a request for which no name stands, as countAttempt does. The errors are the same.
+func (s *Service) countAddress(
+	ctx context.Context, attempt models.LoginAttempt,
+) (models.LoginCount, error) {
+	if err := s.Hasher.Room(); err != nil {
+		return models.LoginCount{}, hashError(err)
+	}
+	wait, err := s.Store.CountAddress(ctx, attempt)
+	count := models.LoginCount{Wait: wait, ByAddress: true}
+	if err != nil {
+		return count, fmt.Errorf("count request: %w", err)
+	}
+	return count, s.throttled(wait)
+}
+
+// throttled returns nil when there is nothing to wait for.
+func (s *Service) throttled(wait time.Duration) error {
+	if wait == 0 {
+		return nil
 	}
 	s.Metrics.Throttled()
-	wait := (count.Wait + time.Second - 1).Truncate(time.Second)
-	return count, &Error{Code: Throttled, RetryAfter: wait}
+	return &Error{Code: Throttled, RetryAfter: (wait + time.Second - 1).Truncate(time.Second)}
 }
 
 // attempt returns the counters of a login. A name that nobody has counts like any other, so the throttle does
