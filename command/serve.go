@@ -96,7 +96,8 @@ func (s server) run(ctx context.Context) error {
 func (s server) handlers(ctx context.Context) handlers.Config {
 	return handlers.Config{
 		Service: s.service, Store: s.store, Now: time.Now, Logger: s.log.Logger,
-		AccessLog: s.log.access, Docs: s.config.Docs.on, Origins: s.config.CORSOrigins,
+		Registration: s.config.Registration == registrationOpen,
+		AccessLog:    s.log.access, Docs: s.config.Docs.on, Origins: s.config.CORSOrigins,
 		TrustedProxies: s.config.TrustedProxies, Stopping: ctx.Done(),
 		Version: s.config.build.Version, Metrics: s.metrics, Tracer: s.tracer,
 	}

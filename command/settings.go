@@ -32,6 +32,7 @@ type Config struct {
 	Audience          string        `group:"Settings" default:"sherpa"`
 	EventRetention    time.Duration `group:"Settings" default:"2160h" placeholder:"DURATION"`
 	PasswordMinLength int           `group:"Settings" default:"15" placeholder:"N"`
+	Registration      string        `group:"Settings" default:"closed" placeholder:"open|closed"`
 	TrustedProxies    prefixes      `group:"Settings" placeholder:"CIDR,…"`
 	TLSCert           string        `group:"Settings" placeholder:"PATH"`
 	TLSKey            string        `group:"Settings" placeholder:"PATH"`
@@ -55,6 +56,12 @@ type Config struct {
 	lookup    func(string) (string, bool)
 	build     Build
 }
+
+// What SHERPA_REGISTRATION may say.
+const (
+	registrationOpen   = "open"
+	registrationClosed = "closed"
+)
 
 // defaultDatabase is the database URL of a start without settings.
 const defaultDatabase = "sqlite:data/sherpa.db"
@@ -93,7 +100,9 @@ func settingHelp() map[string]string { //nolint:funlen // a table
 		"audience":            "The claim aud of access tokens.",
 		"event-retention":     "How long events are kept, which say who did what; from 24h. 0s: for ever.",
 		"password-min-length": "Minimum length of a new password in characters, from 8 to 64.",
-		"trusted-proxies":     "Networks of proxies whose X-Forwarded-For is trusted. Default: none.",
+		"registration": "open: everybody who reaches the server may create a user without roles, by POST " +
+			"/auth/register. closed: there is no such route.",
+		"trusted-proxies": "Networks of proxies whose X-Forwarded-For is trusted. Default: none.",
 		"tls-cert": "File with the certificate in PEM form: the server's own first, then those between it " +
 			"and the authority's. With it, Sherpa speaks TLS and no plain HTTP. The file, and that of the " +
 			"key, are read again when they change.",
@@ -171,6 +180,8 @@ func (c *Config) checkWords(check demand) {
 		"demo", "%q is none of auto, true, false", c.Demo)
 	check(slices.Contains([]string{"true", "false", "errors"}, c.AccessLog),
 		"access-log", "%q is none of true, false, errors", c.AccessLog)
+	check(slices.Contains([]string{registrationOpen, registrationClosed}, c.Registration),
+		"registration", "%q is none of open, closed", c.Registration)
 	check(slices.Contains([]string{"auto", "text", "json"}, c.LogFormat),
 		"log-format", "%q is none of auto, text, json", c.LogFormat)
 	check(c.Issuer != "", "issuer", "it is empty")

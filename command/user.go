@@ -17,6 +17,7 @@ type userCommands struct {
 	Add     userAddCommand     `cmd:"" help:"Create a user, with a password from a prompt or standard input."`
 	List    userListCommand    `cmd:"" help:"List the users."`
 	Passwd  userPasswdCommand  `cmd:"" help:"Set a user's password, and end the user's sessions."`
+	Reset   userResetCommand   `cmd:"" help:"Print a token with which a user sets a new password, once."`
 	Role    userRoleCommands   `cmd:"" help:"Give and take roles, within a second."`
 	Disable userDisableCommand `cmd:"" help:"Stop a user from logging in, and end the user's sessions."`
 	Enable  userEnableCommand  `cmd:"" help:"Let a disabled user log in again."`
@@ -32,6 +33,7 @@ type userAddCommand struct {
 	userOutput
 	Username string   `arg:"" help:"Name to log in with."`
 	Role     []string `help:"Role of the user; may be repeated." placeholder:"ROLE"`
+	Invite   bool     `help:"Ask for no password; print a token with which the user sets one, once."`
 }
 
 // Run creates the user and prints it.
@@ -41,6 +43,9 @@ func (c userAddCommand) Run(ctx context.Context, config *Config, std Streams) er
 		return err
 	}
 	return useService(config, store, func(service *security.Service) error {
+		if c.Invite {
+			return c.invite(ctx, service, std.Out)
+		}
 		password, err := readPassword(ctx, std)
 		if err != nil {
 			return err

@@ -39,7 +39,7 @@ func (a *api) testRoutes(open, protected group, more []TestRoute) {
 // Document returns the OpenAPI document of the shipped resources and further ones, without a server.
 func Document(more ...TestRoute) (openapi.Document, error) {
 	gin.SetMode(gin.ReleaseMode)
-	a := &api{router: newRouter(slog.New(slog.DiscardHandler)), withDocs: true}
+	a := &api{router: newRouter(slog.New(slog.DiscardHandler)), withDocs: true, registration: true}
 	a.protected = group{RouterGroup: a.engine.Group("/"), protected: true}
 	a.testRoutes(group{RouterGroup: a.engine.Group("/")}, a.protected, more)
 	if err := errors.Join(a.errs...); err != nil {

@@ -12,6 +12,7 @@ import (
 // Index tells strangers where they are and what to ask next, programs in JSON and people in HTML.
 type Index struct {
 	version string
+	links   []indexLink
 	docs    bool // whether there is the page /docs
 	page    htmlPage
 }
@@ -34,7 +35,7 @@ type indexLink struct {
 }
 
 // indexLinks are the routes that a stranger wants next.
-func indexLinks(docs bool) []indexLink {
+func indexLinks(docs, registration bool) []indexLink {
 	links := []indexLink{
 		{"POST", "/auth", "Log in with `username` and `password`; returns two tokens."},
 		{"GET", "/mountain/<name>", "A protected resource. Send `Authorization: Bearer <access token>`."},
@@ -49,6 +50,10 @@ func indexLinks(docs bool) []indexLink {
 		{"GET", pathHealth, "Whether the server runs."},
 		{"GET", pathReady, "Whether its database answers."},
 	}
+	if registration {
+		register := indexLink{"POST", pathRegister, "Create a user of your own, with `username` and `password`."}
+		links = slices.Insert(links, 0, register)
+	}
 	if docs {
 		page := indexLink{"GET", pathDocs, "This API in a browser: read it, and try it."}
 		links = slices.Insert(links, 0, page)
@@ -56,9 +61,10 @@ func indexLinks(docs bool) []indexLink {
 	return links
 }
 
-func newIndex(version string, docs bool) (Index, error) {
+func newIndex(config Config) (Index, error) {
 	page, err := newHTMLPage("index.html")
-	return Index{version: version, docs: docs, page: page}, err
+	links := indexLinks(config.Docs, config.Registration)
+	return Index{version: config.Version, links: links, docs: config.Docs, page: page}, err
 }
 
 // Get answers with the index.
@@ -66,7 +72,7 @@ func (i Index) Get(c *gin.Context) error {
 	return i.page.write(c, indexResponse{
 		Name: "Sherpa", Version: i.version,
 		What:  "Sherpa logs you in and protects this API with JSON Web Tokens.",
-		Links: indexLinks(i.docs),
+		Links: i.links,
 		Docs:  "README.md and docs/ in Sherpa's repository",
 		TryIt: i.docs,
 		URL:   ownURL(c.Request.Host),

@@ -66,11 +66,9 @@ func (a *api) describe() (openapi.Document, error) {
 	if source.Base, source.Fragments, err = readFragments(); err != nil {
 		return openapi.Document{}, err
 	}
-	if !a.withDocs {
-		source.Fragments = slices.DeleteFunc(source.Fragments, func(f openapi.Fragment) bool {
-			return f.File == docsFragment
-		})
-	}
+	source.Fragments = slices.DeleteFunc(source.Fragments, func(f openapi.Fragment) bool {
+		return f.File == docsFragment && !a.withDocs || f.File == registerFragment && !a.registration
+	})
 	for _, s := range a.served {
 		source.Resources = append(source.Resources, describeResource(s))
 	}

@@ -111,6 +111,14 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 				"again with POST /auth.",
 		},
 		{
+			Code: security.ResetInvalid, Status: http.StatusUnauthorized,
+			Title:  "The reset token was refused",
+			Detail: "The reset token was refused: it was used, has expired, or is not one of this service.",
+			Meaning: "The token sets no password: it was used already, is older than an hour, is not " +
+				"whole, was never issued, or its user may not log in. The answer does not say which.",
+			Remedy: "Copy the whole token. If it is whole, ask an administrator for another one.",
+		},
+		{
 			Code: security.WrongPassword, Status: http.StatusForbidden,
 			Title:   "The current password is wrong",
 			Detail:  "The current password is wrong. Nothing was changed.",

@@ -31,6 +31,7 @@ type Config struct {
 	Version        string           // what /healthz and the index say
 	AccessLog      AccessLog        // nil for none
 	Docs           bool             // whether there is the page /docs
+	Registration   bool             // whether strangers may register
 	Origins        []string         // whose scripts may read answers (CORS); none by default
 	TrustedProxies []netip.Prefix   // whose X-Forwarded-For is believed; none by default
 	Stopping       <-chan struct{}  // closed when the process has been told to stop; nil is never
@@ -51,6 +52,10 @@ func (a *api) routes(open, protected group) {
 	a.resource(open, "/auth/logout", Logout{Gate: a.gate, Service: a.service})
 	a.resource(protected, "/auth/me", Me{})
 	a.resource(protected, "/auth/password", Password{Service: a.service})
+	a.resource(open, "/auth/password-reset", PasswordReset{Service: a.service})
+	if a.registration {
+		a.resource(open, pathRegister, Registration{Service: a.service})
+	}
 	a.resource(protected, "/auth/sessions", Sessions{Service: a.service})
 	a.resource(protected, "/auth/sessions/:id", OneSession{Service: a.service})
 	a.resource(protected, "/auth/events", Events{Service: a.service})
@@ -59,6 +64,9 @@ func (a *api) routes(open, protected group) {
 	a.resource(a.role(admin), pathUsers+"/:id/sessions", UserSessions{Service: a.service})
 
 	a.resource(open, pathPublicKeys, PublicKeys{Service: a.service})
+	admin := a.role(security.AdminRole)
+	a.resource(admin, "/auth/users/:id/password-reset", UserPasswordReset{Service: a.service})
+
 	a.resource(open, "/", a.index)
 	a.resource(open, pathHealth, Health{Version: a.version})
 	a.resource(open, pathReady, Ready{Service: a.service, Stopping: a.stopping})
@@ -89,7 +97,7 @@ func build(config Config, routes func(a *api, open, protected group)) (*gin.Engi
 	}
 	a := &api{
 		router: newRouter(config.Logger), pages: pages, gate: gate, version: config.Version,
-		service: config.Service, store: config.Store, withDocs: config.Docs,
+		service: config.Service, store: config.Store, withDocs: config.Docs, registration: config.Registration,
 		// as the store keeps it
 		now:      func() time.Time { return config.Now().Truncate(time.Millisecond) },
 		stopping: config.Stopping, requests: config.Metrics.Requests(),
@@ -110,16 +118,17 @@ func build(config Config, routes func(a *api, open, protected group)) (*gin.Engi
 type api struct {
 	*router
 	pages
-	gate      *security.Gate
-	service   *security.Service
-	store     *models.Store
-	now       func() time.Time
-	withDocs  bool
-	version   string
-	stopping  <-chan struct{}
-	requests  *metrics.Requests
-	protected group
-	document  func() (openapi.Document, error)
+	gate         *security.Gate
+	service      *security.Service
+	store        *models.Store
+	now          func() time.Time
+	withDocs     bool
+	registration bool
+	version      string
+	stopping     <-chan struct{}
+	requests     *metrics.Requests
+	protected    group
+	document     func() (openapi.Document, error)
 }
 
 // pages are the resources that people look at.
@@ -130,7 +139,7 @@ type pages struct {
 }
 
 func newPages(config Config) (pages, error) {
-	index, indexErr := newIndex(config.Version, config.Docs)
+	index, indexErr := newIndex(config)
 	problems, problemsErr := newProblems()
 	docs, docsErr := newDocs()
 	return pages{index, problems, docs}, errors.Join(indexErr, problemsErr, docsErr)

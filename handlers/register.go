@@ -1,0 +1,46 @@
+package handlers
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"sherpa/security"
+)
+
+const (
+	pathRegister     = "/auth/register"
+	registerFragment = "register.yaml"
+)
+
+// Registration creates users for strangers. The route exists only where the operator wants it.
+type Registration struct {
+	Service *security.Service
+}
+
+type registeredResponse struct {
+	ID       int64    `json:"id"`
+	Username string   `json:"username"`
+	Roles    []string `json:"roles"`
+}
+
+// Post answers with the new user, who logs in afterwards as everybody does.
+func (r Registration) Post(c *gin.Context) error {
+	request, err := ReadJSON[loginRequest](c)
+	if err != nil {
+		return err
+	}
+	err = Check(
+		Text("username", request.Username, 1, maxBody),
+		Text("password", request.Password, 0, maxBody))
+	if err != nil {
+		return err
+	}
+	ctx, client := c.Request.Context(), security.ClientOf(c)
+	user, err := r.Service.RegisterUser(ctx, client, *request.Username, *request.Password)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusCreated, registeredResponse{user.ID, user.Username, []string{}})
+	return nil
+}
