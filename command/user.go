@@ -221,8 +221,11 @@ func viewUser(u models.User) userView {
 func printUsers(out io.Writer, users iter.Seq2[models.User, error]) error {
 	return printTable(out, users, "ID\tUSERNAME\tROLES\tCREATED\tSTATE", func(u models.User) string {
 		state := "enabled"
-		if u.Disabled() {
+		switch {
+		case u.Disabled():
 			state = "disabled " + u.DisabledAt.Format(time.RFC3339)
+		case !u.HasPassword():
+			state = "invited"
 		}
 		return fmt.Sprintf("%d\t%s\t%s\t%s\t%s",
 			u.ID, u.Username, strings.Join(u.Roles, ","), u.CreatedAt.Format(time.RFC3339), state)

@@ -51,7 +51,7 @@ func indexLinks(docs, registration bool) []indexLink {
 		{"GET", pathReady, "Whether its database answers."},
 	}
 	if registration {
-		register := indexLink{"POST", pathRegister, "Create a user of your own, with `username` and `password`."}
+		register := indexLink{"POST", pathRegister, "Create a user, with `username` and `password`."}
 		links = slices.Insert(links, 0, register)
 	}
 	if docs {

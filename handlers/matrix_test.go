@@ -91,6 +91,13 @@ func TestCredentialsByRoute(t *testing.T) {
 		"HEAD /auth/users/:id/sessions":    administration(200),
 		"DELETE /auth/users/:id/sessions":  administration(204),
 		"OPTIONS /auth/users/:id/sessions": all(204),
+
+		"POST /auth/password-reset":              all(204), // with a good token
+		"OPTIONS /auth/password-reset":           all(204),
+		"POST /auth/register":                    all(201),
+		"OPTIONS /auth/register":                 all(204),
+		"POST /auth/users/:id/password-reset":    administration(201),
+		"OPTIONS /auth/users/:id/password-reset": all(204),
 	}
 	var routes []string
 	for _, route := range s.router.Routes() {
@@ -128,6 +135,7 @@ func TestCredentialsByRoute(t *testing.T) {
 type target struct {
 	session tokens // a further one of the user
 	userID  string // of one who has no column: the administrator may delete that one
+	reset   string // a token that sets the password of that one
 }
 
 // newTarget makes one whenever the clock has moved.
@@ -137,6 +145,7 @@ func (s *server) newTarget() target {
 	return target{
 		session: s.post("/auth", credentials(username, password)).tokens(s.t),
 		userID:  fmt.Sprint(user.ID),
+		reset:   s.issueReset(user.ID),
 	}
 }
 
@@ -147,6 +156,8 @@ func (g target) path(pattern string) string {
 		"/auth/sessions/:id":       sessionID,
 		"/auth/users/:id":          g.userID,
 		"/auth/users/:id/sessions": g.userID,
+
+		"/auth/users/:id/password-reset": g.userID,
 	}[pattern]
 	return strings.NewReplacer(
 		":code", "forbidden", ":name", "everest", ":file", "docs.js", ":id", id).Replace(pattern)
@@ -160,6 +171,9 @@ func (g target) body(route string, n int) string {
 		"PUT /auth/password":    passwords(password, fmt.Sprint("a password of its own ", n)),
 		"PATCH /auth/users/:id": `{"roles":["guide"]}`,
 		"POST /auth/users":      credentials("made-by-"+g.userID, "yaks graze at dawn"),
+		"POST /auth/register":   credentials("climber-"+g.userID, "yaks graze at dawn"),
+
+		"POST /auth/password-reset": redemption(g.reset, "a password of its own"),
 	}[route]
 }
 

@@ -18,12 +18,6 @@ type Registration struct {
 	Service *security.Service
 }
 
-type registeredResponse struct {
-	ID       int64    `json:"id"`
-	Username string   `json:"username"`
-	Roles    []string `json:"roles"`
-}
-
 // Post answers with the new user, who logs in afterwards as everybody does.
 func (r Registration) Post(c *gin.Context) error {
 	request, err := ReadJSON[loginRequest](c)
@@ -31,7 +25,7 @@ func (r Registration) Post(c *gin.Context) error {
 		return err
 	}
 	err = Check(
-		Text("username", request.Username, 1, maxBody),
+		Text("username", request.Username, 0, maxBody),
 		Text("password", request.Password, 0, maxBody))
 	if err != nil {
 		return err
@@ -41,6 +35,6 @@ func (r Registration) Post(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusCreated, registeredResponse{user.ID, user.Username, []string{}})
+	c.JSON(http.StatusCreated, viewUser(user))
 	return nil
 }

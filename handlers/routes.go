@@ -62,10 +62,9 @@ func (a *api) routes(open, protected group) {
 	a.resource(a.role(admin), pathUsers, Users{Service: a.service})
 	a.resource(a.role(admin), pathUsers+"/:id", OneUser{Service: a.service})
 	a.resource(a.role(admin), pathUsers+"/:id/sessions", UserSessions{Service: a.service})
+	a.resource(a.role(admin), pathUsers+"/:id/password-reset", UserPasswordReset{Service: a.service})
 
 	a.resource(open, pathPublicKeys, PublicKeys{Service: a.service})
-	admin := a.role(security.AdminRole)
-	a.resource(admin, "/auth/users/:id/password-reset", UserPasswordReset{Service: a.service})
 
 	a.resource(open, "/", a.index)
 	a.resource(open, pathHealth, Health{Version: a.version})
@@ -97,7 +96,8 @@ func build(config Config, routes func(a *api, open, protected group)) (*gin.Engi
 	}
 	a := &api{
 		router: newRouter(config.Logger), pages: pages, gate: gate, version: config.Version,
-		service: config.Service, store: config.Store, withDocs: config.Docs, registration: config.Registration,
+		service: config.Service, store: config.Store,
+		withDocs: config.Docs, registration: config.Registration,
 		// as the store keeps it
 		now:      func() time.Time { return config.Now().Truncate(time.Millisecond) },
 		stopping: config.Stopping, requests: config.Metrics.Requests(),

@@ -121,7 +121,10 @@ func (s *server) config(service *security.Service) handlers.Config {
 		Logger:    service.Logger,
 		AccessLog: handlers.SlogAccess{Logger: service.Logger},
 		Docs:      true,
-		Metrics:   s.metrics,
+
+		Registration: true,
+
+		Metrics: s.metrics,
 	}
 }
 

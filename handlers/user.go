@@ -22,14 +22,16 @@ type userResponse struct {
 	Username          string     `json:"username"`
 	Roles             []string   `json:"roles"`
 	CreatedAt         time.Time  `json:"created_at"`
-	PasswordChangedAt time.Time  `json:"password_changed_at"`
+	PasswordChangedAt *time.Time `json:"password_changed_at"`
 	DisabledAt        *time.Time `json:"disabled_at"`
 }
 
 func viewUser(u models.User) userResponse {
 	view := userResponse{
 		ID: u.ID, Username: u.Username, Roles: append([]string{}, u.Roles...), CreatedAt: u.CreatedAt,
-		PasswordChangedAt: u.PasswordChangedAt,
+	}
+	if u.HasPassword() {
+		view.PasswordChangedAt = &u.PasswordChangedAt
 	}
 	if u.Disabled() {
 		view.DisabledAt = &u.DisabledAt
@@ -81,26 +83,48 @@ type newUserRequest struct {
 	Roles    []string `json:"roles"`
 }
 
-// Post creates one.
+// createdUserResponse has the token of an invitation where there is one.
+type createdUserResponse struct {
+	userResponse
+
+	Invitation *resetResponse `json:"invitation,omitempty"`
+}
+
+// Post creates one. Without a password, it is an invitation.
 func (u Users) Post(c *gin.Context) error {
 	request, err := ReadJSON[newUserRequest](c)
 	if err != nil {
 		return err
 	}
-	err = Check(
-		Text("username", request.Username, 0, maxBody),
-		Text("password", request.Password, 0, maxBody))
-	if err != nil {
+	if err := Check(Text("username", request.Username, 0, maxBody)); err != nil {
 		return err
+	}
+	if request.Password == nil {
+		return u.invite(c, *request.Username, request.Roles)
 	}
 	user, err := u.Service.CreateUser(
 		security.ContextOf(c), *request.Username, *request.Password, request.Roles)
 	if err != nil {
 		return err
 	}
-	c.Header("Location", fmt.Sprint(pathUsers, "/", user.ID))
-	writeUser(c, http.StatusCreated, user)
+	writeCreated(c, user, nil)
 	return nil
+}
+
+func (u Users) invite(c *gin.Context, username string, roles []string) error {
+	user, reset, err := u.Service.InviteUser(security.ContextOf(c), username, roles)
+	if err != nil {
+		return err
+	}
+	invitation := viewReset(reset)
+	writeCreated(c, user, &invitation)
+	return nil
+}
+
+func writeCreated(c *gin.Context, user models.User, invitation *resetResponse) {
+	c.Header("Location", fmt.Sprint(pathUsers, "/", user.ID))
+	WriteETag(c, user.Version())
+	c.JSON(http.StatusCreated, createdUserResponse{viewUser(user), invitation})
 }
 
 // OneUser is the user with the id in the path, for administrators.

@@ -41,8 +41,8 @@ const (
 func EventKinds() []EventKind {
 	return []EventKind{
 		EventLogin, EventLoginFailed, EventLogout, EventRefreshReuse, EventSessionEnded, EventPasswordChanged,
-		EventPasswordChangeFailed, EventPasswordResetIssued, EventPasswordResetFailed, EventRegistrationFailed,
-		EventThrottleTripped, EventUserCreated, EventRolesChanged,
+		EventPasswordChangeFailed, EventPasswordResetIssued, EventPasswordResetFailed,
+		EventRegistrationFailed, EventThrottleTripped, EventUserCreated, EventRolesChanged,
 		EventUserDisabled, EventUserEnabled, EventUserDeleted, EventKeysChanged, EventServerStarted,
 		EventServerStopped,
 	}

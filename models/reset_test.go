@@ -39,7 +39,8 @@ func TestRedeemPasswordReset(t *testing.T) {
 		ada, bob := addUser(t, s, "ada", "guide"), addUser(t, s, "bob")
 		addSession(t, s, "adas", ada.ID)
 		addSession(t, s, "bobs", bob.ID)
-		first, other, bobs := addReset(t, s, "1", ada.ID), addReset(t, s, "2", ada.ID), addReset(t, s, "3", bob.ID)
+		first, other := addReset(t, s, "1", ada.ID), addReset(t, s, "2", ada.ID)
+		bobs := addReset(t, s, "3", bob.ID)
 		use := redemption(first, "new")
 		for range FreeTries + 1 {
 			if _, err := s.CountLogin(ctx, use.Attempt); err != nil {
@@ -88,7 +89,10 @@ func TestResetThatCannotBeRedeemed(t *testing.T) {
 		found bool // who has the token still learns of the user
 	}{
 		{"another id", func(_ *testing.T, _ *Store, r *Redemption) error { r.ID = "x"; return nil }, false},
-		{"another hash", func(_ *testing.T, _ *Store, r *Redemption) error { r.Hash = "x"; return nil }, false},
+		{"another hash", func(_ *testing.T, _ *Store, r *Redemption) error {
+			r.Hash = "x"
+			return nil
+		}, false},
 		{"expired", func(_ *testing.T, _ *Store, r *Redemption) error {
 			r.Attempt.At = r.ExpiresAt
 			return nil

@@ -26,6 +26,9 @@ type User struct {
 // Disabled reports whether the user may neither log in nor use sessions.
 func (u User) Disabled() bool { return !u.DisabledAt.IsZero() }
 
+// HasPassword reports whether there is a password to log in with. An invited user has none yet.
+func (u User) HasPassword() bool { return u.PasswordHash != "" }
+
 // Version names the state of the user. After each change it is another one.
 func (u User) Version() string {
 	state := fmt.Sprintf("%d %q %q %d %d %d", u.ID, u.Username, u.Roles,
@@ -95,7 +98,8 @@ func (s *Store) SetPassword(
 		if err := s.execOne(ctx, tx, "set password", query, hash, millis(at), userID); err != nil {
 			return err
 		}
-		ended, err = s.passwordChanged(ctx, tx, Event{Kind: EventPasswordChanged, SubjectID: userID}, except, at)
+		e := Event{Kind: EventPasswordChanged, SubjectID: userID}
+		ended, err = s.passwordChanged(ctx, tx, e, except, at)
 		return err
 	})
 	return ended, err

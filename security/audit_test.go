@@ -165,7 +165,8 @@ func TestEveryActionLeavesItsEvents(t *testing.T) {
 			_, invitation, err = b.InviteUser(operator, "bob", nil)
 			return err
 		}, []string{
-			"user_created() x1 of bob by operator root", "password_reset_issued() x1 of bob by operator root"}},
+			"user_created() x1 of bob by operator root",
+			"password_reset_issued() x1 of bob by operator root"}},
 		{"login of an invited user", func() error {
 			_, err := b.LogIn(ctx, Credentials{"bob", "wrong "}, web)
 			return fails(InvalidCredentials, err)
@@ -173,7 +174,8 @@ func TestEveryActionLeavesItsEvents(t *testing.T) {
 		{"register", func() error { _, err := b.RegisterUser(ctx, web, "Zoe", goodPassword); return err },
 			[]string{"user_created() x1 of zoe by anonymous " + from}},
 		{"register a name that is taken", func() error {
-			if _, err := b.RegisterUser(ctx, web, "Zoe", nextPassword); !errors.Is(err, models.ErrUsernameTaken) {
+			_, err := b.RegisterUser(ctx, web, "Zoe", nextPassword)
+			if !errors.Is(err, models.ErrUsernameTaken) {
 				return fmt.Errorf("got %w", err)
 			}
 			return nil

@@ -88,8 +88,8 @@ func (s *Service) authenticateThrottled(
 }
 
 // Authenticate returns the user who has this username and password: the tutorial's authenticate(username,
-// password). For an unknown user, a disabled one, one without a password and a wrong password alike, the error is *Error with code
-// invalid_credentials, after one password hash.
+// password). For a wrong password, an unknown user, a disabled one and one without a password alike, the error
+// is *Error with code invalid_credentials, after one password hash.
 func (s *Service) Authenticate(ctx context.Context, username, given string) (models.User, error) {
 	user, err := s.FindUser(ctx, username)
 	if errors.Is(err, models.ErrNotFound) {
@@ -103,7 +103,7 @@ func (s *Service) Authenticate(ctx context.Context, username, given string) (mod
 	switch {
 	case err != nil:
 		return models.User{}, fmt.Errorf("check password: %w", hashError(err))
-	case user.PasswordHash == "":
+	case !user.HasPassword():
 		return models.User{}, invalidCredentials(noPassword)
 	case !ok:
 		return models.User{}, invalidCredentials(wrongPassword)

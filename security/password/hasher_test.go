@@ -106,7 +106,8 @@ func TestNoPasswordCostsAHash(t *testing.T) {
 	h := NewHasher(cheap(), 1)
 	for _, given := range []string{"", "a", "\x00"} {
 		before := h.Computed()
-		if ok, weak, err := h.Verify(t.Context(), "", given); ok || weak || err != nil || h.Computed() != before+1 {
+		ok, weak, err := h.Verify(t.Context(), "", given)
+		if ok || weak || err != nil || h.Computed() != before+1 {
 			t.Errorf("%q: %v %v %v, %d hashes", given, ok, weak, err, h.Computed()-before)
 		}
 	}

@@ -39,7 +39,7 @@ func TestParseReset(t *testing.T) {
 		"another prefix":      {strings.Replace(exampleReset, "reset", "pat", 1), false},
 		"a short secret":      {exampleReset[:len(exampleReset)-1], false},
 		"a long secret":       {exampleReset + "A", false},
-		"lower case":          {"sherpa_reset_" + strings.ToLower(exampleReset[len("sherpa_reset_"):]), false},
+		"lower case":          {resetPrefix + strings.ToLower(exampleReset[len(resetPrefix):]), false},
 		"a digit of no base":  {strings.Replace(exampleReset, "QKG", "QK1", 1), false},
 		"a line end":          {exampleReset + "\n", false},
 		"a blank in front":    {" " + exampleReset, false},
