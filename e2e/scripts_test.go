@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,7 +27,7 @@ func TestScripts(t *testing.T) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"http": scriptHTTP, "soon": scriptSoon, "mode": scriptMode,
+			"http": scriptHTTP, "soon": scriptSoon, "mode": scriptMode, "keep": scriptKeep,
 		},
 		Condition: func(name string) (bool, error) { return name == "root" && os.Geteuid() == 0, nil },
 	})
@@ -97,6 +98,15 @@ func sendWhenReady(ts *testscript.TestScript, request *http.Request) *http.Respo
 	}
 	ts.Fatalf("no answer: %v", err)
 	return nil
+}
+
+// scriptKeep is "keep VARIABLE REGEXP". It keeps what fits in the output of the latest command.
+func scriptKeep(ts *testscript.TestScript, _ bool, args []string) {
+	found := regexp.MustCompile(args[1]).FindString(ts.ReadFile("stdout"))
+	if found == "" {
+		ts.Fatalf("nothing fits %s", args[1])
+	}
+	ts.Setenv(args[0], found)
 }
 
 // scriptMode is "mode OCTAL FILE".

@@ -56,8 +56,8 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 			Detail: "The username or the password is wrong, or the user may not log in.",
 			Meaning: "The username or the password is wrong, or the user may not log in. The answer does " +
 				"not say which, so that nobody can probe for accounts.",
-			Remedy: "Check both and try again. An operator can set a new password with `sherpa user " +
-				"passwd NAME`.",
+			Remedy: "Check both and try again. An administrator can issue a token that sets a new " +
+				"password, an operator with `sherpa user reset NAME`.",
 		},
 		{
 			Code: security.TokenMissing, Status: http.StatusUnauthorized,
@@ -128,11 +128,11 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 		{
 			Code: security.Throttled, Status: http.StatusTooManyRequests,
 			Title: "Too many logins",
-			Detail: "Too many logins failed for this username, or too many came from this address. Wait " +
-				"{wait} and try again.",
-			Meaning: "Too many logins in a row failed for this username, or too many requests to log in " +
-				"came from this address. The wait doubles with each further failure, up to an hour, " +
-				"and is over after a success.",
+			Detail: "Too many logins failed for this username, or too many requests of this kind came from " +
+				"this address. Wait {wait} and try again.",
+			Meaning: "Too many logins in a row failed for this username, or too many requests to log in, " +
+				"to redeem a reset token or to register came from this address. The wait for a username " +
+				"doubles with each further failure, up to an hour, and is over after a success.",
 			Remedy: "Wait for as many seconds as `Retry-After` says. An address from which you have " +
 				"logged in before is not held up by what others do.",
 		},
