@@ -42,7 +42,7 @@ func (m *Metrics) SessionsEnded(reason string, count int) {
 	}
 }
 
-// Throttled counts a password that was not checked.
+// Throttled counts a password, a reset token or a registration that was refused unchecked.
 func (m *Metrics) Throttled() {
 	if m != nil {
 		m.throttled.Inc()

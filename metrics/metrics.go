@@ -47,7 +47,8 @@ func New(build Build) *Metrics {
 			"clients are told. Those that expire are not counted: nothing ends them.", "reason"),
 		throttled: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: prefix + "throttled_total",
-			Help: "Passwords that were not checked, because there were too many failures before.",
+			Help: "Passwords, reset tokens and registrations that were refused unchecked, because there " +
+				"were too many.",
 		}),
 		hashWaits:  newHashWaits(),
 		statements: newStatementDurations(),

@@ -18,5 +18,7 @@
 //   - fresh, stale: whether the latest poll is recent enough to trust the cache.
 //   - outage: the time in which a replica could not read the feed.
 //   - replica: one of several processes on the same database.
+//   - password reset: a token with which its user sets a new password, once. An invitation is one for a user
+//     who has no password yet.
 //   - throttle: the counters that slow down failed logins.
 package security

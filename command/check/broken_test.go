@@ -98,6 +98,10 @@ func brokenLogins() []broken {
 				}
 			}),
 		},
+		{
+			name: "lets every reset pass", red: "reset-refused",
+			fault: swallows(204, at("POST", "/auth/password-reset")),
+		},
 		{name: "no Retry-After", red: "throttle", fault: header("Retry-After", "")},
 		{
 			name: "no throttle", red: "throttle",

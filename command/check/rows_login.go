@@ -36,6 +36,16 @@ func loginRows() []row { //nolint:funlen // a table
 			},
 		},
 		{
+			name:   "reset-refused",
+			checks: "a token of a password reset that was never issued gets 401 `reset_token_invalid`",
+			means:  "Strangers can set passwords, or a client cannot tell a used token from another error.",
+			mend:   "Send status and body of the service through; let no other program answer below /auth.",
+			look: func(ctx context.Context, p *probe) (string, error) {
+				return p.post(ctx, "/auth/password-reset", `{"token":"sherpa_reset_none","password":"x"}`).
+					want(401, "reset_token_invalid")
+			},
+		},
+		{
 			name: "throttle",
 			checks: "failed logins for one name are slowed down, with 429 and Retry-After; the name is " +
 				"one that " +
