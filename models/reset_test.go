@@ -235,9 +235,8 @@ func TestInvitedAdministratorIsNotTheLastOne(t *testing.T) {
 		s := openStore(t, database(t))
 		ctx := t.Context()
 		ada := addUser(t, s, "ada", AdminRole)
-		invited := User{Username: "bob", Roles: []string{AdminRole}, CreatedAt: epoch, PasswordChangedAt: epoch}
 		r := testReset("1", 0)
-		bob, err := s.InviteUser(ctx, invited, r)
+		bob, err := s.InviteUser(ctx, User{Username: "bob", Roles: []string{AdminRole}}, r)
 		if err != nil {
 			t.Fatal(err)
 		}

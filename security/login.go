@@ -88,8 +88,8 @@ func (s *Service) authenticateThrottled(
 }
 
 // Authenticate returns the user who has this username and password: the tutorial's authenticate(username,
-// password). For a wrong password, an unknown user, a disabled one and one without a password alike, the error
-// is *Error with code invalid_credentials, after one password hash.
+// password). For a wrong password, an unknown user, a disabled one and one without a password alike, the
+// error is *Error with code invalid_credentials, after one password hash.
 func (s *Service) Authenticate(ctx context.Context, username, given string) (models.User, error) {
 	user, err := s.FindUser(ctx, username)
 	if errors.Is(err, models.ErrNotFound) {
