@@ -139,7 +139,7 @@ func TestCreateUserRefuses(t *testing.T) {
 		code, detail string
 		pointers     []string
 	}{
-		{"nothing", `{}`, 400, "invalid_request", "required", []string{"#/username", "#/password"}},
+		{"nothing", `{}`, 400, "invalid_request", "required", []string{"#/username"}},
 		{"a bad name", credentials("a b", good), 400, "invalid_request", "without blanks",
 			[]string{"#/username"}},
 		{"a weak password", credentials("tenzing", "short"), 400, "invalid_request", "15",
