@@ -591,7 +591,7 @@ func brokenRequests() []broken {
 
 func unknown(r *http.Request) bool {
 	known := regexp.MustCompile(
-		`^/(|healthz|readyz|auth(/(me|refresh|logout|password|sessions|sessions/[A-Za-z0-9_-]+))?` +
+		`^/(|healthz|readyz|auth(/(me|refresh|logout|password|password-reset|sessions|sessions/[A-Za-z0-9_-]+))?` +
 			`|\.well-known/jwks\.json|problems/\w+|mountain/[^/]+)$`,
 	)
 	return !known.MatchString(r.URL.Path) || strings.Contains(r.URL.Path, "nobodys")

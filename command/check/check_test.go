@@ -100,7 +100,7 @@ func (r *record) wantHarmless(t *testing.T) {
 	t.Helper()
 	right := `{"password":"` + secret + `","username":"` + username + `"}`
 	for _, line := range r.requests {
-		if strings.Contains(line, "scope") || strings.Contains(line, "/auth/password") {
+		if strings.Contains(line, "scope") || strings.Contains(line, "/auth/password ") {
 			t.Errorf("sent %s", line)
 		}
 		login := strings.HasPrefix(line, "POST /auth ") && strings.Contains(line, `"`+username+`"`)
