@@ -104,7 +104,8 @@ func TestRegistrationOverHTTP(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	a := s.post("/auth/register", credentials("Tenzing", goodPassword))
-	if want := `{"id":2,"username":"tenzing","roles":[],`; a.status != 201 || !strings.HasPrefix(a.body, want) {
+	want := `{"id":2,"username":"tenzing","roles":[],`
+	if a.status != 201 || !strings.HasPrefix(a.body, want) {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
 	s.login("tenzing", goodPassword)
@@ -257,7 +258,8 @@ func TestInvitationOverHTTP(t *testing.T) {
 		t.Errorf("%s", a.body)
 	}
 	for name, body := range map[string]string{
-		"a password": `{"username":"nima","password":"yaks graze at dawn"}`, "null": `{"username":"dawa","password":null}`,
+		"a password": `{"username":"nima","password":"yaks graze at dawn"}`,
+		"null":       `{"username":"dawa","password":null}`,
 	} {
 		a := s.do("POST", "/auth/users", body, jsonType, admin)
 		if has := strings.Contains(a.body, `"invitation"`); a.status != 201 || has != (name == "null") {
