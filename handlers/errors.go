@@ -26,6 +26,7 @@ type Error struct {
 	Detail     string             // what happened and what to do next
 	Reason     models.EndedReason // why a session ended
 	RetryAfter time.Duration      // zero: unknown
+	Roles      []string           // one of which the principal needs
 	Fields     []FieldError       // the members of the request body that are wrong
 }
 

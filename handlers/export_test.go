@@ -14,7 +14,7 @@ type TestRoute struct {
 	Path     string
 	Resource any
 	Open     bool
-	Role     string
+	Roles    []string
 }
 
 // NewWith is New with further resources.
@@ -29,8 +29,8 @@ func (a *api) testRoutes(open, protected group, more []TestRoute) {
 		if r.Open {
 			group = open
 		}
-		if r.Role != "" {
-			group = a.role(r.Role)
+		if r.Roles != nil {
+			group = a.role(r.Roles...)
 		}
 		a.resource(group, r.Path, r.Resource)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/google/go-cmp/cmp"
 
 	"sherpa/handlers"
 	"sherpa/models"
@@ -458,7 +459,9 @@ func TestNoTokenWithoutASession(t *testing.T) {
 
 func TestRolesAreThoseOfTheDatabase(t *testing.T) {
 	t.Parallel()
-	s := newServerWith(t, []handlers.TestRoute{{Path: "/admin", Resource: &counting{}, Role: "admin"}})
+	s := newServerWith(t, []handlers.TestRoute{
+		{Path: "/admin", Resource: &counting{}, Roles: []string{"admin"}},
+	})
 	s.addUser("ada", "an analytical engine", "admin")
 	admin, other := s.login("ada", "an analytical engine"), s.login(username, password)
 	boasting := forge(t, other, func(c map[string]any) { c["roles"] = []string{"admin"} })
@@ -471,15 +474,40 @@ func TestRolesAreThoseOfTheDatabase(t *testing.T) {
 		if a.status != tt.status {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
 		}
-		if a.status == 403 {
-			challenge := a.header.Get("WWW-Authenticate")
-			if p := a.problem(
-				t,
-			); p.Code != "forbidden" ||
-				!strings.Contains(challenge, "insufficient_scope") {
-				t.Errorf("%s: %s, %s", name, a.body, challenge)
-			}
+	}
+}
+
+// TestForbiddenNamesTheRole in the scheme that the request used (RFC 6750, section 3.1).
+func TestForbiddenNamesTheRole(t *testing.T) {
+	t.Parallel()
+	s := newServerWith(t, []handlers.TestRoute{
+		{Path: "/one", Resource: &counting{}, Roles: []string{"guide"}},
+		{Path: "/either", Resource: &counting{}, Roles: []string{"guide", "cook"}},
+	})
+	token := s.login(username, password)
+	const bearer, jwt = `Bearer realm="sherpa"`, `JWT realm="sherpa"`
+	for _, tt := range []struct {
+		scheme, path, needs string
+		challenge           []string
+	}{
+		{"Bearer", "/one", "the role guide,",
+			[]string{bearer + `, error="insufficient_scope", scope="guide"`, jwt}},
+		{"JWT", "/either", "the role guide or cook,",
+			[]string{bearer, jwt + `, error="insufficient_scope", scope="guide cook"`}},
+	} {
+		a := s.do("GET", tt.path, "", "Authorization: "+tt.scheme+" "+token)
+		if p := a.problem(t); p.Code != "forbidden" || !strings.Contains(p.Detail, tt.needs) {
+			t.Errorf("%s: %s", tt.path, a.body)
 		}
+		if diff := cmp.Diff(tt.challenge, a.header["Www-Authenticate"]); diff != "" {
+			t.Errorf("%s: %s", tt.path, diff)
+		}
+	}
+	if err := s.service.SetRoles(t.Context(), s.user.ID, []string{"cook"}); err != nil {
+		t.Fatal(err)
+	}
+	if a := s.do("GET", "/either", "", "Authorization: Bearer "+token); a.status != 204 {
+		t.Errorf("with the second role, and the same token: %d %s", a.status, a.body)
 	}
 }
 

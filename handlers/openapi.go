@@ -100,7 +100,7 @@ func readFragments() (base openapi.Fragment, all []openapi.Fragment, err error) 
 func describeResource(s served) openapi.Resource {
 	of := reflect.TypeOf(s.resource)
 	return openapi.Resource{
-		Path: s.path, Methods: s.methods, Protected: s.group.protected, Role: s.group.role,
+		Path: s.path, Methods: s.methods, Protected: s.group.protected, Roles: s.group.roles,
 		File: fragmentOf(of, s.methods[0]),
 	}
 }

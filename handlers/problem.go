@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -49,7 +50,7 @@ func (r *renderer) write(c *gin.Context, err error) {
 	if c.Writer.Written() {
 		panic(http.ErrAbortHandler) // the client must not take half an answer for a whole one
 	}
-	setChallenge(c, known.Code, kind.Status)
+	setChallenge(c, known, kind.Status)
 	if known.RetryAfter > 0 {
 		c.Header("Retry-After", strconv.Itoa(seconds(known.RetryAfter)))
 	}
@@ -131,9 +132,9 @@ func adviceOn(code security.Code) string {
 
 // setChallenge tells how to authenticate: one header line for each scheme, the better known first (RFC 9110,
 // section 11.6.1). The error is in the line of the scheme that was used, and absent when no token came (RFC
-// 6750, section 3.1).
-func setChallenge(c *gin.Context, code security.Code, status int) {
-	reason := challengeError(code)
+// 6750, section 3.1). The scope is the roles, one of which is needed (section 3).
+func setChallenge(c *gin.Context, known *Error, status int) {
+	reason := challengeError(known.Code)
 	if status != http.StatusUnauthorized && reason == "" {
 		return
 	}
@@ -141,6 +142,9 @@ func setChallenge(c *gin.Context, code security.Code, status int) {
 		challenge := scheme + ` realm="sherpa"`
 		if reason != "" && scheme == security.SchemeOf(c) {
 			challenge += fmt.Sprintf(`, error="%s"`, reason)
+			if len(known.Roles) > 0 {
+				challenge += fmt.Sprintf(`, scope="%s"`, strings.Join(known.Roles, " "))
+			}
 		}
 		c.Writer.Header().Add("WWW-Authenticate", challenge)
 	}

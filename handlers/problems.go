@@ -131,10 +131,10 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 		{
 			Code: security.Forbidden, Status: http.StatusForbidden,
 			Title:   "Your user may not do this",
-			Detail:  "This resource needs the role `{fact}`, which your user does not have.",
+			Detail:  "This resource needs the role {fact}, which your user does not have.",
 			Example: "admin",
 			Meaning: "We know who you are; your user lacks the role that this resource needs.",
-			Remedy:  "Ask an operator for the role, then log in again.",
+			Remedy:  "Ask an administrator for the role. It counts within a second, without a new login.",
 		},
 		{
 			Code: notFound, Status: http.StatusNotFound,
@@ -221,6 +221,7 @@ func (c catalogue) describe(e *security.Error) *Error {
 		"{fact}", e.Fact, "{reason}", security.DescribeEnd(e.Reason), "{wait}", e.RetryAfter.String())
 	return &Error{
 		Code: e.Code, Detail: words.Replace(c[e.Code].Detail), Reason: e.Reason, RetryAfter: e.RetryAfter,
+		Roles: e.Roles,
 	}
 }
 

@@ -43,7 +43,7 @@ type served struct {
 type group struct {
 	*gin.RouterGroup
 	protected bool
-	role      string // that the principal needs; "" for none
+	roles     []string // one of which the principal needs; none for every principal
 }
 
 func newRouter(logger *slog.Logger) *router {

@@ -128,10 +128,10 @@ func newPages(config Config) (pages, error) {
 	return pages{index, problems, docs}, errors.Join(indexErr, problemsErr, docsErr)
 }
 
-// role returns a group for principals with the role.
-func (a *api) role(name string) group {
-	guarded := a.protected.Group("/", a.adapt(a.gate.RequireRole(name)))
-	return group{RouterGroup: guarded, protected: true, role: name}
+// role returns a group for principals with one of the roles.
+func (a *api) role(names ...string) group {
+	guarded := a.protected.Group("/", a.adapt(a.gate.RequireRole(names...)))
+	return group{RouterGroup: guarded, protected: true, roles: names}
 }
 
 func (a *api) prepare(config Config) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"sherpa/metrics"
@@ -36,6 +37,7 @@ type Error struct {
 	Code       Code
 	Fact       string             // what is special about this case; safe to show
 	Reason     models.EndedReason // why the session ended
+	Roles      []string           // one of which the principal needs
 	RetryAfter time.Duration      // zero: unknown
 	Err        error              // the private cause, for the log only
 }
@@ -96,6 +98,11 @@ func resultOf(err error) string {
 		return metrics.ResultUnavailable
 	}
 	return metrics.ResultError
+}
+
+// MissingRole says that the principal has none of the roles, one of which is needed. The code is forbidden.
+func MissingRole(roles ...string) *Error {
+	return &Error{Code: Forbidden, Fact: strings.Join(roles, " or "), Roles: roles}
 }
 
 func sessionEnded(reason models.EndedReason) error { return &Error{Code: SessionEnded, Reason: reason} }

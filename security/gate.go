@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -288,12 +287,12 @@ func readAccessToken(c *gin.Context) (string, error) {
 	return access, err
 }
 
-// RequireRole returns a guard that stands behind Guard and lets only principals with the role pass.
-func (g *Gate) RequireRole(role string) func(*gin.Context) error {
+// RequireRole returns a guard that stands behind Guard and lets only principals with one of the roles pass.
+func (g *Gate) RequireRole(roles ...string) func(*gin.Context) error {
 	return func(c *gin.Context) error {
 		principal, ok := PrincipalOf(c)
-		if !ok || !slices.Contains(principal.Roles, role) {
-			return &Error{Code: Forbidden, Fact: role}
+		if !ok || !principal.HasAnyRole(roles...) {
+			return MissingRole(roles...)
 		}
 		return nil
 	}

@@ -3,6 +3,7 @@ package security
 import (
 	"errors"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -224,20 +225,31 @@ func TestLogoutWithAnExpiredTokenIsAnError(t *testing.T) {
 func TestRequireRole(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	guard := b.gate().RequireRole("guide")
+	guide, either, none := []string{"guide"}, []string{"guide", "cook"}, []string(nil)
 	for name, tt := range map[string]struct {
+		needed    []string
 		principal *Principal
-		allowed   bool
+		refusal   string // "" when the principal passes
 	}{
-		"has it": {&Principal{Roles: []string{"admin", "guide"}},
-			true}, "has another": {&Principal{Roles: []string{"admin"}}, false},
-		"none": {&Principal{}, false}, "nobody": {nil, false},
+		"has it":           {guide, &Principal{Roles: []string{"admin", "guide"}}, ""},
+		"has another":      {guide, &Principal{Roles: []string{"admin"}}, "forbidden: guide"},
+		"has a longer one": {guide, &Principal{Roles: []string{"guides"}}, "forbidden: guide"},
+		"has no role":      {guide, &Principal{}, "forbidden: guide"},
+		"nobody":           {guide, nil, "forbidden: guide"},
+		"has the first":    {either, &Principal{Roles: []string{"guide"}}, ""},
+		"has the second":   {either, &Principal{Roles: []string{"cook"}}, ""},
+		"has neither":      {either, &Principal{Roles: []string{"admin"}}, "forbidden: guide or cook"},
+		"none is enough":   {none, &Principal{Roles: []string{"admin"}}, "forbidden"},
 	} {
 		c, _ := request()
 		c.Set(keyPrincipal, tt.principal)
-		err := guard(c)
-		if (err == nil) != tt.allowed || err != nil && !HasCode(err, Forbidden) {
+		err := b.gate().RequireRole(tt.needed...)(c)
+		if (err == nil) != (tt.refusal == "") || err != nil && err.Error() != tt.refusal {
 			t.Errorf("%s: %v", name, err)
+		}
+		var refused *Error
+		if errors.As(err, &refused) && !slices.Equal(refused.Roles, tt.needed) {
+			t.Errorf("%s: the error has the roles %v", name, refused.Roles)
 		}
 	}
 }

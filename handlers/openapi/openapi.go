@@ -37,7 +37,7 @@ type Resource struct {
 	Path      string   // as Gin writes it: /mountain/:name
 	Methods   []string // without HEAD and OPTIONS, which come by themselves
 	Protected bool     // behind the check of the access token
-	Role      string   // that the principal needs; "" for none
+	Roles     []string // one of which the principal needs; none for every principal
 	File      string   // the fragment that describes it, or should
 }
 

@@ -147,7 +147,7 @@ func TestRefusalsFollowFromTheRoute(t *testing.T) {
 			},
 		},
 		"for a role": {
-			func(r *openapi.Resource) { r.Protected, r.Role = true, "guide" },
+			func(r *openapi.Resource) { r.Protected, r.Roles = true, []string{"guide", "cook"} },
 			map[string][]string{
 				"200": nil, "400": {"ambiguous"}, "401": {"token"}, "403": {"role"}, "404": {"not_found"},
 				"500": {"ours"},
@@ -173,7 +173,7 @@ func TestRefusalsFollowFromTheRoute(t *testing.T) {
 		if item["get"].Security == nil || len(*item["get"].Security) > 0 != r.Protected {
 			t.Errorf("%s: security %v", name, item["get"].Security)
 		}
-		if strings.Contains(item["get"].Description, "`guide`") != (r.Role != "") {
+		if strings.Contains(item["get"].Description, "role `guide` or `cook`.") != (r.Roles != nil) {
 			t.Errorf("%s: description %q", name, item["get"].Description)
 		}
 	}

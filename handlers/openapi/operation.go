@@ -28,9 +28,10 @@ func (b *builder) completeOperation(r Resource, operation *object) error {
 	} else if !operation.has("security") {
 		operation.set("security", []any{})
 	}
-	if r.Role != "" {
+	if len(r.Roles) > 0 {
 		text, _ := operation.get("description").(string)
-		text = strings.TrimSpace(text) + "\n\nOnly for users with the role `" + r.Role + "`."
+		roles := strings.Join(r.Roles, "` or `")
+		text = strings.TrimSpace(text) + "\n\nOnly for users with the role `" + roles + "`."
 		operation.set("description", text)
 	}
 	operation.set("responses", responses)
@@ -45,7 +46,7 @@ func (b *builder) codesOf(r Resource, operation *object) ([]string, error) {
 	if r.Protected {
 		codes = append(codes, b.common.Protected...)
 	}
-	if r.Role != "" {
+	if len(r.Roles) > 0 {
 		codes = append(codes, b.common.Role...)
 	}
 	if operation.has("requestBody") {
