@@ -128,11 +128,15 @@ func checkRoles(roles []string) error {
 	if len(roles) > maxRoles {
 		return fmt.Errorf("a user has at most %d roles", maxRoles)
 	}
-	valid := regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
 	for _, role := range roles {
-		if !valid.MatchString(role) {
+		if !IsRole(role) {
 			return fmt.Errorf("role %q: use a lower-case letter, then up to 31 letters, digits, - or _", role)
 		}
 	}
 	return nil
 }
+
+var roleName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
+
+// IsRole reports whether a user can have a role of this name.
+func IsRole(name string) bool { return roleName.MatchString(name) }
