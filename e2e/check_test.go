@@ -186,7 +186,7 @@ func TestCheckBehindNginx(t *testing.T) {
 		{name: "as shipped"},
 		{
 			name: "caches answers",
-			red: "cache-repeat cache-stranger cache-logout verify-refuses verify-logout",
+			red:  "cache-repeat cache-stranger cache-logout verify-refuses verify-logout",
 			changes: []replacement{
 				{"upstream sherpa {", "proxy_cache_path cache keys_zone=all:1m;\nupstream sherpa {"},
 				{passed, passed + "proxy_cache all; proxy_cache_valid 200 1m; " +
