@@ -168,7 +168,7 @@ func (g *guarded) exchange(method, head string, body io.Reader) seen {
 		g.t.Fatal(err)
 	}
 	if body != nil {
-		go io.Copy(conn, body) //nolint:errcheck // the answer says whether it arrived
+		go io.Copy(conn, body) // the answer says whether it arrived
 	}
 	return g.read(bufio.NewReader(conn), method)
 }
@@ -247,8 +247,9 @@ func testPasses(t *testing.T, g *guarded) {
 			t.Errorf("%s: the API got (+)\n%s", method, diff)
 		}
 	}
-	if got := g.ask("GET", "/hello", g.admin.Access).values("remote-groups"); !slices.Equal(got, []string{"admin"}) {
-		t.Errorf("the roles of an admin are %q", got)
+	groups := g.ask("GET", "/hello", g.admin.Access).values("remote-groups")
+	if !slices.Equal(groups, []string{"admin"}) {
+		t.Errorf("the roles of an admin are %q", groups)
 	}
 }
 
@@ -367,13 +368,14 @@ func testRoles(t *testing.T, g *guarded) {
 	}
 }
 
-// testPaths: another spelling of a path passes no rule by. What is open or free of a role for the proxy must be
-// so for an API that reads the path in its own way.
+// testPaths: another spelling of a path passes no rule by. What is open or free of a role for the proxy must
+// be so for an API that reads the path in its own way.
 func testPaths(t *testing.T, g *guarded) {
 	for _, path := range []string{
-		"/hello/../public", "/hello/..%2fpublic", "/hello/%2e%2e/public", "/public/../hello", "/public%2f..%2fhello",
-		"/public/%2e%2e/hello", "/public/..;/hello", "//public", "/public/", "/public/hello", "/%70ublic", "/public.",
-		"/PUBLIC", "/./public", "/x/..//public", "/public%00", "/public%3f", "/public%23x", "/public;x",
+		"/hello/../public", "/hello/..%2fpublic", "/hello/%2e%2e/public", "/public/../hello",
+		"/public%2f..%2fhello", "/public/%2e%2e/hello", "/public/..;/hello", "//public", "/public/",
+		"/public/hello", "/%70ublic", "/public.", "/PUBLIC", "/./public", "/x/..//public", "/public%00",
+		"/public%3f", "/public%23x", "/public;x",
 	} {
 		s := g.ask("GET", path, "")
 		if s.status == 200 && s.Path != "/public" && s.Path != "/%70ublic" {
@@ -381,8 +383,9 @@ func testPaths(t *testing.T, g *guarded) {
 		}
 	}
 	for _, path := range []string{
-		"/admin/../admin/x", "/x/../admin/x", "/x/..%2fadmin/x", "/x/%2e%2e/admin/x", "/admin%2f..%2fadmin/x",
-		"/admin%2f..%2fx", "/admin%2fx", "//admin/x", "/%61dmin/x", "/admin/..%2fx", "/./admin/x", "/x//../admin/x",
+		"/admin/../admin/x", "/x/../admin/x", "/x/..%2fadmin/x", "/x/%2e%2e/admin/x",
+		"/admin%2f..%2fadmin/x", "/admin%2f..%2fx", "/admin%2fx", "//admin/x", "/%61dmin/x",
+		"/admin/..%2fx", "/./admin/x", "/x//../admin/x",
 	} {
 		s := g.ask("GET", path, g.user.Access)
 		decoded, _ := url.PathUnescape(s.Path)
@@ -398,8 +401,9 @@ func testOwnPaths(t *testing.T, g *guarded) {
 		"/openapi.json": 200, "/openapi.yaml": 200, "/.well-known/nothing": 404,
 	} {
 		s := g.ask("GET", path, g.user.Access)
-		if s.status != status || s.header.Get("X-Request-Id") == "" || strings.Contains(g.api.log.String(), path) {
-			t.Errorf("%s: %d %v", path, s.status, s.header)
+		reached := strings.Contains(g.api.log.String(), path)
+		if s.status != status || s.header.Get("X-Request-Id") == "" || reached {
+			t.Errorf("%s: %d %v, the API was asked: %v", path, s.status, s.header, reached)
 		}
 	}
 	for _, path := range []string{"/authors", "/docsify", "/openapi.txt", "/healthz"} {
@@ -423,12 +427,13 @@ func (zeros) Read(p []byte) (int, error) {
 func testLargeBodies(t *testing.T, g *guarded) {
 	length := fmt.Sprintf("Content-Length: %d", largeBody)
 	head := g.request("POST", "/upload", g.user.Access, length)
-	if s := g.exchange("POST", head, io.LimitReader(zeros{}, largeBody)); s.status != 200 || s.Bytes != largeBody {
+	s := g.exchange("POST", head, io.LimitReader(zeros{}, largeBody))
+	if s.status != 200 || s.Bytes != largeBody {
 		t.Errorf("%d, %d bytes arrived: %.200s", s.status, s.Bytes, s.body)
 	}
 	// A stranger is refused before the body has come: nobody stores it.
 	head = g.request("POST", "/no-upload", "", length)
-	s := g.exchange("POST", head, io.LimitReader(zeros{}, 1000))
+	s = g.exchange("POST", head, io.LimitReader(zeros{}, 1000))
 	if s.status != 401 || s.Code != "token_missing" || strings.Contains(g.api.log.String(), "/no-upload") {
 		t.Errorf("without a token: %d %s", s.status, s.body)
 	}
@@ -540,13 +545,16 @@ func testNoSherpa(t *testing.T, g *guarded) {
 // keeps none, unless somebody tells it to ignore that.
 func TestForwardAuthBehindACache(t *testing.T) {
 	t.Parallel()
-	const question = "proxy_pass http://sherpa/auth/verify;"
+	const (
+		question = "proxy_pass http://sherpa/auth/verify;"
+		upstream = "upstream sherpa {"
+	)
 	behind := func(t *testing.T, more string) *guarded {
 		t.Helper()
 		return startGuarded(t, func(t *testing.T, g *guarded) {
 			t.Helper()
 			g.startNginx(t,
-				replacement{"upstream sherpa {", "proxy_cache_path cache keys_zone=all:1m;\nupstream sherpa {"},
+				replacement{upstream, "proxy_cache_path cache keys_zone=all:1m;\n" + upstream},
 				replacement{question, question + " proxy_cache all; proxy_cache_valid any 1h; " +
 					"proxy_cache_key $http_authorization; " + more})
 		})

@@ -114,7 +114,8 @@ func TestVerifyRefusesInAHeader(t *testing.T) {
 		"no token": {"", "", "token_missing", `Bearer realm="sherpa"`},
 		"ended":    {"", ended, "session_ended", `Bearer realm="sherpa", error="invalid_token"`},
 		"no role": {
-			"?role=admin&role=guide", token, "forbidden", `Bearer realm="sherpa", error="insufficient_scope", scope="admin guide"`,
+			"?role=admin&role=guide", token, "forbidden",
+			`Bearer realm="sherpa", error="insufficient_scope", scope="admin guide"`,
 		},
 	} {
 		a := s.verify(tt.query, tt.token)
@@ -125,8 +126,9 @@ func TestVerifyRefusesInAHeader(t *testing.T) {
 			a.header.Get("Sherpa-Problem") != strings.TrimSpace(a.body) {
 			t.Errorf("%s: %s, header %s", name, a.body, a.header.Get("Sherpa-Problem"))
 		}
-		if strings.ContainsFunc(a.header.Get("Sherpa-Problem"), func(r rune) bool { return r < ' ' || r > '~' }) {
-			t.Errorf("%s: %q is not ASCII", name, a.header.Get("Sherpa-Problem"))
+		beyondASCII := func(r rune) bool { return r < ' ' || r > '~' }
+		if got := a.header.Get("Sherpa-Problem"); strings.ContainsFunc(got, beyondASCII) {
+			t.Errorf("%s: %q is not ASCII", name, got)
 		}
 	}
 	if a := s.do("GET", "/auth/me", ""); a.header.Get("Sherpa-Problem") != "" {
@@ -159,7 +161,8 @@ func TestVerifyReadsNoBody(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(conn, "POST /auth/verify HTTP/1.1\r\nHost: sherpa\r\n%s\r\n%s\r\n\r\n", tt.header, tt.body)
+		head := "POST /auth/verify HTTP/1.1\r\nHost: sherpa"
+		fmt.Fprintf(conn, "%s\r\n%s\r\n%s\r\n\r\n", head, tt.header, tt.body)
 		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
 			t.Fatalf("%s: %v", tt.name, err)
@@ -176,8 +179,8 @@ func TestVerifyReadsNoBody(t *testing.T) {
 // FuzzVerifyQuery: a user without roles passes only when nobody asks for one.
 func FuzzVerifyQuery(f *testing.F) {
 	for _, seed := range []string{
-		"", "role=admin", "role=", "role", "roles=admin", "role=a&role=b", "%72ole=admin", "role=admin;", "&", "=",
-		"role%00=admin", "role=%zz",
+		"", "role=admin", "role=", "role", "roles=admin", "role=a&role=b", "%72ole=admin", "role=admin;", "&",
+		"=", "role%00=admin", "role=%zz",
 	} {
 		f.Add(seed)
 	}

@@ -645,7 +645,8 @@ func brokenProxies() []broken {
 		},
 		{name: "opens the API to all pages", red: "cors", fault: header("Access-Control-Allow-Origin", "*")},
 		{
-			name: "caches by URL", red: "cache-repeat cache-stranger cache-logout verify-refuses verify-logout",
+			name:  "caches by URL",
+			red:   "cache-repeat cache-stranger cache-logout verify-refuses verify-logout",
 			fault: caches(func(r *http.Request) string { return r.URL.String() }),
 		},
 		{

@@ -48,13 +48,14 @@ func verifyRows() []row { //nolint:funlen // a table
 		},
 		{
 			name:   "verify-role",
-			checks: "/auth/verify refuses a user without the role that it is asked for, and a role that is none",
+			checks: "/auth/verify refuses a user without the role in its query, and an unknown query",
 			means:  open,
 			mend:   "Pass the query of /auth/verify on.",
 			look: withToken(func(ctx context.Context, p *probe, access string) (string, error) {
 				lacks := "check-" + strings.ToLower(p.id)
 				for _, query := range []string{"role=", "role=" + lacks + "&role=", "roles=" + lacks} {
-					if _, err := p.verify(ctx, query, bearer(access)).want(400, "invalid_request"); err != nil {
+					a := p.verify(ctx, query, bearer(access))
+					if _, err := a.want(400, "invalid_request"); err != nil {
 						return "", err
 					}
 				}
