@@ -398,7 +398,8 @@ func testPaths(t *testing.T, g *guarded) {
 func testOwnPaths(t *testing.T, g *guarded) {
 	for path, status := range map[string]int{
 		"/auth/me": 200, "/auth/verify": 200, "/docs": 200, "/docs/docs.js": 200, "/problems/forbidden": 200,
-		"/openapi.json": 200, "/openapi.yaml": 200, "/.well-known/nothing": 404,
+		"/openapi.json": 200, "/openapi.yaml": 200, "/.well-known/jwks.json": 200,
+		"/.well-known/nothing": 404,
 	} {
 		s := g.ask("GET", path, g.user.Access)
 		reached := strings.Contains(g.api.log.String(), path)
