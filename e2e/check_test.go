@@ -185,7 +185,8 @@ func TestCheckBehindNginx(t *testing.T) {
 	}{
 		{name: "as shipped"},
 		{
-			name: "caches answers", red: "cache-repeat cache-stranger cache-logout",
+			name: "caches answers",
+			red:  "cache-repeat cache-stranger cache-logout verify-refuses verify-logout",
 			changes: []replacement{
 				{"upstream sherpa {", "proxy_cache_path cache keys_zone=all:1m;\nupstream sherpa {"},
 				{passed, passed + "proxy_cache all; proxy_cache_valid 200 1m; " +
@@ -283,18 +284,25 @@ func TestNginxProblems(t *testing.T) {
 // with the certificate.
 func startNginx(t *testing.T, p *process, changes []replacement) (url, certificate string) {
 	t.Helper()
-	dir, address := t.TempDir(), steadyAddress(t)
-	certificate, key := filepath.Join(dir, "certificate.pem"), filepath.Join(dir, "key.pem")
-	testcert.New(t, time.Now().AddDate(0, 3, 0)).Write(t, certificate, key)
-	config := readFile(t, "../deploy/nginx.conf")
-	for _, change := range append(changes,
+	n := &process{t: t, address: steadyAddress(t)}
+	return "https://" + n.address, n.runNginx("../deploy/nginx.conf", append(changes,
 		replacement{"server 127.0.0.1:5000;", "server " + p.address + ";"},
-		replacement{"listen 443 ssl;", "listen " + address + " ssl;"},
-		replacement{"/etc/ssl/certs/sherpa.pem", certificate},
-		replacement{"/etc/ssl/private/sherpa.key", key},
-	) {
+		replacement{"/etc/ssl/certs/sherpa.pem", "certificate.pem"},
+		replacement{"/etc/ssl/private/sherpa.key", "key.pem"},
+	))
+}
+
+// runNginx runs nginx with a file for operators, which must have what is replaced once. It returns the file
+// with the certificate.
+func (p *process) runNginx(file string, changes []replacement) (certificate string) {
+	p.t.Helper()
+	dir := p.t.TempDir()
+	certificate = filepath.Join(dir, "certificate.pem")
+	testcert.New(p.t, time.Now().AddDate(0, 3, 0)).Write(p.t, certificate, filepath.Join(dir, "key.pem"))
+	config := readFile(p.t, file)
+	for _, change := range append(changes, replacement{"listen 443 ssl;", "listen " + p.address + " ssl;"}) {
 		if strings.Count(config, change.old) != 1 {
-			t.Fatalf("deploy/nginx.conf must have %q once", change.old)
+			p.t.Fatalf("%s must have %q once", file, change.old)
 		}
 		config = strings.Replace(config, change.old, change.with, 1)
 	}
@@ -303,15 +311,20 @@ func startNginx(t *testing.T, p *process, changes []replacement) (url, certifica
 		"events { worker_connections 256; }\nhttp { access_log off; client_body_temp_path body; " +
 		"proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n" +
 		config + "}\n"
-	file := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(file, []byte(frame), 0o600); err != nil {
-		t.Fatal(err)
+	written := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(written, []byte(frame), 0o600); err != nil {
+		p.t.Fatal(err)
 	}
-	n := &process{t: t, address: address}
-	n.run("nginx", exec.CommandContext(t.Context(), "nginx", "-p", dir, "-c", file, "-e", "stderr"))
-	eventually(t, "nginx listens", func() bool {
-		conn, err := net.Dial("tcp", address)
+	p.run("nginx", exec.CommandContext(p.t.Context(), "nginx", "-p", dir, "-c", written, "-e", "stderr"))
+	p.listens()
+	return certificate
+}
+
+// listens waits until something takes connections at the address.
+func (p *process) listens() {
+	p.t.Helper()
+	eventually(p.t, p.address+" listens", func() bool {
+		conn, err := net.Dial("tcp", p.address)
 		return err == nil && conn.Close() == nil
 	})
-	return "https://" + address, certificate
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +45,13 @@ func TestDeployNamesSettings(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)
 	}
+	more, err := filepath.Glob("../deploy/forward-auth/*")
+	if err != nil || len(more) == 0 {
+		t.Fatal(more, err)
+	}
+	files = slices.DeleteFunc(append(files, more...), func(file string) bool {
+		return file == filepath.Dir(more[0])
+	})
 	for _, file := range append(files, "../compose.yaml", "../Dockerfile") {
 		for _, name := range regexp.MustCompile(`SHERPA_[A-Z_]+`).FindAllString(readFile(t, file), -1) {
 			if !regexp.MustCompile(`\b` + name + `\b`).MatchString(help) {

@@ -28,6 +28,7 @@ import (
 //	<!-- file PATH -->            a new file of the program
 //	<!-- after PATH: TEXT -->     lines for a file of the program, behind the line that contains TEXT
 //	<!-- client PATH -->          a program that the transcript behind it runs, beside a server
+//	<!-- excerpt PATH -->         parts of a file of the tree, in its order, with "…" lines between them
 //
 // A page with files is tested with a program that has the files of all pages. A page with a migration is
 // tested on both engines.
@@ -41,7 +42,7 @@ type block struct{ kind, path, anchor, text string }
 
 var (
 	fencedBlock = regexp.MustCompile("(?ms)^<!-- ([^\n]+) -->\n```[a-z]*\n(.*?)^```$")
-	directive   = regexp.MustCompile(`^(transcript|file|after|client)(?: ([^ :]+)(?:: (.+))?)?$`)
+	directive   = regexp.MustCompile(`^(transcript|file|after|client|excerpt)(?: ([^ :]+)(?:: (.+))?)?$`)
 )
 
 // pages reads every Markdown file; their names are relative to the root of the tree.
@@ -150,6 +151,23 @@ func TestDocs(t *testing.T) {
 				})
 			}
 		})
+	}
+}
+
+// TestExcerpts: what a page shows of a file stands there.
+func TestExcerpts(t *testing.T) {
+	t.Parallel()
+	for _, p := range pages(t) {
+		for _, b := range p.of("excerpt") {
+			rest := readFile(t, "../"+b.path)
+			for part := range strings.SplitSeq(b.text, "…\n") {
+				_, after, found := strings.Cut(rest, part)
+				if !found {
+					t.Errorf("%s: %s does not have, or not at this place:\n%s", p.name, b.path, part)
+				}
+				rest = after
+			}
+		}
 	}
 }
 

@@ -129,6 +129,10 @@ type ownHead struct{ every }
 
 func (ownHead) Head(*gin.Context) error { return nil }
 
+type anyAndGet struct{ handlers.Verify }
+
+func (anyAndGet) Get(*gin.Context) error { return nil }
+
 type pointerReceiver struct{}
 
 func (*pointerReceiver) Post(*gin.Context) error { return nil }
@@ -145,6 +149,7 @@ func TestResourceThatWouldNotBeServedIsRefused(t *testing.T) {
 		"pointer receiver": {pointerReceiver{}, "Post must be a method"},
 		"nothing":          {nil, "route /x"},
 		"own HEAD":         {ownHead{}, "need no method"},
+		"Any and Get":      {anyAndGet{}, "Any stands alone"},
 	} {
 		config := s.config(s.service)
 		_, err := handlers.NewWith(config, handlers.TestRoute{Path: "/x", Resource: tt.resource})

@@ -46,6 +46,13 @@ func TestCredentialsByRoute(t *testing.T) {
 		"GET /auth/events":           protected,
 		"HEAD /auth/events":          protected,
 		"OPTIONS /auth/events":       all(204),
+		"DELETE /auth/verify":        protected,
+		"GET /auth/verify":           protected,
+		"HEAD /auth/verify":          protected,
+		"OPTIONS /auth/verify":       protected, // or a proxied OPTIONS would pass unchecked
+		"PATCH /auth/verify":         protected,
+		"POST /auth/verify":          protected,
+		"PUT /auth/verify":           protected,
 		"GET /":                      all(200),
 		"HEAD /":                     all(200),
 		"OPTIONS /":                  all(204),

@@ -97,10 +97,14 @@ func readFragments() (base openapi.Fragment, all []openapi.Fragment, err error) 
 
 func describeResource(s served) openapi.Resource {
 	of := reflect.TypeOf(s.resource)
-	return openapi.Resource{
+	r := openapi.Resource{
 		Path: s.path, Methods: s.methods, Protected: s.group.protected, Roles: s.group.roles,
 		File: fragmentOf(of, s.methods[0]),
 	}
+	if s.methods[0] == anyMethod {
+		r.Any, r.Methods = true, []string{http.MethodGet}
+	}
+	return r
 }
 
 // fragmentOf returns the fragment beside the Go file that has the method.

@@ -55,12 +55,16 @@ func (r *renderer) write(c *gin.Context, err error) {
 	if known.RetryAfter > 0 {
 		c.Header("Retry-After", strconv.Itoa(seconds(known.RetryAfter)))
 	}
-	c.Header("Content-Type", problemMediaType)
-	c.Abort()
-	c.PureJSON(kind.Status, Problem{
+	problem := Problem{
 		Type: problemPath(known.Code), Title: kind.Title, Status: kind.Status, Detail: known.Detail,
 		Code: known.Code, RequestID: requestID(c), Reason: known.Reason, Errors: known.Fields,
-	})
+	}
+	if c.FullPath() == pathVerify {
+		carry(c, problem)
+	}
+	c.Header("Content-Type", problemMediaType)
+	c.Abort()
+	c.PureJSON(kind.Status, problem)
 }
 
 // translate is the one place where errors become codes and words. What it does not know is a bug of ours.

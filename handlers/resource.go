@@ -21,7 +21,20 @@ type (
 	putter  interface{ Put(*gin.Context) error }
 	patcher interface{ Patch(*gin.Context) error }
 	deleter interface{ Delete(*gin.Context) error }
+	anyer   interface{ Any(*gin.Context) error } // alone: it answers all of everyMethod alike
 )
+
+// anyMethod stands for all of everyMethod.
+const anyMethod = "ANY"
+
+// everyMethod lists the methods of a resource with Any. OPTIONS is among them, so that the guard of the group
+// judges it as well. Others, such as TRACE, get 405.
+func everyMethod() []string {
+	return []string{
+		http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPatch,
+		http.MethodPost, http.MethodPut,
+	}
+}
 
 // router registers resources with Gin, and collects what is wrong with them.
 type router struct {
@@ -87,6 +100,9 @@ func (a *router) resource(group group, path string, resource any) {
 	if r, ok := resource.(deleter); ok {
 		add(http.MethodDelete, r.Delete)
 	}
+	if r, ok := resource.(anyer); ok {
+		add(anyMethod, r.Any)
+	}
 	if err := checkResource(resource, found); err != nil {
 		a.errs = append(a.errs, fmt.Errorf("route %s: %w", path, err))
 	}
@@ -102,7 +118,7 @@ func checkResource(resource any, found methods) error {
 	if of.Kind() != reflect.Pointer {
 		of = reflect.PointerTo(of)
 	}
-	for _, verb := range []string{"Get", "Post", "Put", "Patch", "Delete", "Head", "Options"} {
+	for _, verb := range []string{"Get", "Post", "Put", "Patch", "Delete", "Any", "Head", "Options"} {
 		_, has := of.MethodByName(verb)
 		if _, serves := found[strings.ToUpper(verb)]; has && !serves {
 			if verb == "Head" || verb == "Options" {
@@ -113,14 +129,21 @@ func checkResource(resource any, found methods) error {
 		}
 	}
 	if len(found) == 0 {
-		return fmt.Errorf("%T has none of the methods Get, Post, Put, Patch, Delete", resource)
+		return fmt.Errorf("%T has none of the methods Get, Post, Put, Patch, Delete, Any", resource)
+	}
+	if _, has := found[anyMethod]; has && len(found) > 1 {
+		return fmt.Errorf("%T has Any and others: Any stands alone", resource)
 	}
 	return nil
 }
 
 // handle registers the handlers, HEAD for GET, and OPTIONS, which needs no token: a browser's preflight has
-// none.
+// none. With Any, OPTIONS is a method like others.
 func (a *router) handle(group group, path string, handlers methods) {
+	if handler, has := handlers[anyMethod]; has {
+		group.Match(everyMethod(), path, handler)
+		return
+	}
 	allowed := []string{http.MethodOptions}
 	for method, handler := range handlers {
 		allowed = append(allowed, method)

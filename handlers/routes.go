@@ -63,6 +63,7 @@ func (a *api) routes(open, protected group) {
 	a.resource(a.role(admin), pathUsers+"/:id", OneUser{Service: a.service})
 	a.resource(a.role(admin), pathUsers+"/:id/sessions", UserSessions{Service: a.service})
 	a.resource(a.role(admin), pathUsers+"/:id/password-reset", UserPasswordReset{Service: a.service})
+	a.resource(protected, pathVerify, Verify{})
 
 	a.resource(open, pathPublicKeys, PublicKeys{Service: a.service})
 

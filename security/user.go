@@ -55,7 +55,7 @@ func (s *Service) User(ctx context.Context, userID int64) (models.User, error) {
 func (s *Service) UserPage(
 	ctx context.Context, filter models.UserFilter, page models.Page[string],
 ) ([]models.User, error) {
-	if filter.Role != "" && !isRole.MatchString(filter.Role) {
+	if filter.Role != "" && !IsRole(filter.Role) {
 		return nil, checkRoles([]string{filter.Role})
 	}
 	if name, err := NormalizeUsername(filter.Prefix); err == nil { // else nobody has it, or a part of a name
@@ -195,7 +195,7 @@ func checkRoles(roles []string) error {
 		return &RejectedError{PartRoles, fmt.Sprintf("a user has at most %d roles", maxRoles)}
 	}
 	for i, role := range roles {
-		if !isRole.MatchString(role) {
+		if !IsRole(role) {
 			return &RejectedError{PartRoles, fmt.Sprintf(
 				"role %q: use a lower-case letter, then up to 31 letters, digits, - or _", role)}
 		}
@@ -206,4 +206,7 @@ func checkRoles(roles []string) error {
 	return nil
 }
 
-var isRole = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
+var roleName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
+
+// IsRole reports whether a user can have a role of this name.
+func IsRole(name string) bool { return roleName.MatchString(name) }

@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -55,7 +56,8 @@ func hasNone(r *http.Request) bool { return !hasToken(r) }
 // brokenServices are the faults, in the order of the rows.
 func brokenServices() []broken {
 	return slices.Concat(brokenConnections(), brokenLogins(), brokenPublicKeys(),
-		brokenSchemes(), brokenVerifiers(), brokenSessions(), brokenRequests(), brokenProxies())
+		brokenSchemes(), brokenVerifiers(), brokenSessions(), brokenRequests(), brokenProxies(),
+		brokenForwardAuth())
 }
 
 func brokenConnections() []broken {
@@ -119,7 +121,7 @@ func brokenLogins() []broken {
 			fault: resigned(`{"alg":"HS256","typ":"JWT"}`, "secret"),
 		},
 		{
-			name: "another user's answer", red: "token-claims",
+			name: "another user's answer", red: "token-claims verify",
 			fault: members(me, func(all map[string]any) { all["id"] = 4711 }),
 		},
 		{
@@ -286,7 +288,8 @@ func brokenSchemes() []broken {
 				"session-end " +
 				"session-unknown head path-blank path-utf8 path-plus path-percent forwarded-for " +
 				"forwarded-others cors " +
-				"cache-repeat cache-stranger cache-logout own-sessions",
+				"cache-repeat cache-stranger cache-logout verify verify-role verify-forged verify-logout " +
+				"own-sessions",
 		},
 		{name: "drops the scheme JWT", red: "scheme-jwt", fault: drops(starts("JWT "))},
 		{
@@ -430,7 +433,7 @@ func brokenSessions() []broken {
 		{name: "a second logout fails", red: "logout-twice", fault: secondLogoutFails()},
 		{
 			name: "a logout by refresh token that is not passed on", fault: swallows(204, byRefresh),
-			red: "logout-by-refresh-token refresh-after-logout cache-logout",
+			red: "logout-by-refresh-token refresh-after-logout cache-logout verify-logout",
 		},
 		{
 			name: "a logout without a token succeeds", red: "logout-needs-token",
@@ -440,7 +443,7 @@ func brokenSessions() []broken {
 			name: "nothing ends a session", fault: refuses503(ends),
 			red: "logout logout-twice logout-by-refresh-token refresh-after-logout logout-needs-token " +
 				"session-end " +
-				"session-unknown cache-logout own-sessions",
+				"session-unknown cache-logout verify-refuses verify-logout own-sessions",
 		},
 		{name: "the refresh token stays", fault: keepsRefreshToken(), red: "refresh refresh-reuse"},
 		{name: "no grace", fault: noGrace(), red: "refresh-retry refresh-reuse"},
@@ -457,7 +460,7 @@ func brokenSessions() []broken {
 			}),
 		},
 		{
-			name: "DELETE that is not passed on", red: "session-end session-unknown",
+			name: "DELETE that is not passed on", red: "session-end session-unknown verify-refuses",
 			fault: swallows(204, func(r *http.Request) bool { return r.Method == "DELETE" }),
 		},
 	}
@@ -556,7 +559,7 @@ func brokenRequests() []broken {
 			}),
 		},
 		{
-			name: "refuses HEAD", red: "head",
+			name: "refuses HEAD", red: "head verify-refuses",
 			fault: refuses(405, "method_not_allowed", func(r *http.Request) bool {
 				return r.Method == "HEAD"
 			}),
@@ -591,7 +594,7 @@ func brokenRequests() []broken {
 
 func unknown(r *http.Request) bool {
 	known := regexp.MustCompile(
-		`^/(|healthz|readyz|auth(/(me|refresh|logout|password|password-reset|sessions|sessions/[A-Za-z0-9_-]+))?` +
+		`^/(|healthz|readyz|auth(/(me|verify|refresh|logout|password|password-reset|sessions|sessions/[A-Za-z0-9_-]+))?` +
 			`|\.well-known/jwks\.json|problems/\w+|mountain/[^/]+)$`,
 	)
 	return !known.MatchString(r.URL.Path) || strings.Contains(r.URL.Path, "nobodys")
@@ -646,11 +649,12 @@ func brokenProxies() []broken {
 		},
 		{name: "opens the API to all pages", red: "cors", fault: header("Access-Control-Allow-Origin", "*")},
 		{
-			name: "caches by URL", red: "cache-repeat cache-stranger cache-logout",
+			name:  "caches by URL",
+			red:   "cache-repeat cache-stranger cache-logout verify-refuses verify-logout",
 			fault: caches(func(r *http.Request) string { return r.URL.String() }),
 		},
 		{
-			name: "caches by URL and token", red: "cache-repeat cache-logout",
+			name: "caches by URL and token", red: "cache-repeat cache-logout verify-logout",
 			fault: caches(func(r *http.Request) string {
 				return r.URL.String() + r.Header.Get("Authorization")
 			}),
@@ -678,6 +682,56 @@ func brokenProxies() []broken {
 				"trailing-slash path-slash " +
 				"path-double-slash path-dots no-store nosniff request-id-everywhere problems problem-ids",
 		},
+	}
+}
+
+func brokenForwardAuth() []broken {
+	verify := func(r *http.Request) bool { return r.URL.Path == "/auth/verify" }
+	return []broken{
+		{
+			name: "another user's name", red: "verify",
+			fault: onAnswer(func(_ *http.Request, a *httptest.ResponseRecorder) {
+				if a.Header().Get("Remote-User-Id") != "" {
+					a.Header().Set("Remote-User-Id", "4711")
+				}
+			}),
+		},
+		{name: "answers OPTIONS itself", red: "verify-refuses", fault: lets(at("OPTIONS", "/auth/verify"))},
+		{
+			name: "drops the query", red: "verify-role",
+			fault: onRequest(func(r *http.Request) {
+				if verify(r) {
+					r.URL.RawQuery = ""
+				}
+			}),
+		},
+		{
+			name: "sends headers back", red: "verify-forged",
+			fault: onAnswer(func(r *http.Request, a *httptest.ResponseRecorder) {
+				if name := r.Header.Get("Remote-User"); name != "" {
+					a.Header().Set("Remote-User", name)
+				}
+			}),
+		},
+		{
+			name: "keeps answers to proxies", red: "verify-logout",
+			fault: keeps(verify),
+		},
+	}
+}
+
+// keeps caches the answers to some requests by method, URL and headers.
+func keeps(these func(r *http.Request) bool) middleware {
+	cache := caches(func(r *http.Request) string { return fmt.Sprint(r.Method, r.URL, r.Header) })
+	return func(next http.Handler) http.Handler {
+		cached := cache(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if these(r) {
+				cached.ServeHTTP(w, r)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
 	}
 }
 

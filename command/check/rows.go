@@ -35,6 +35,7 @@ func groups() []group {
 		{"paths", pathRows()},
 		{"proxy", proxyRows()},
 		{"caches", cacheRows()},
+		{"forward-auth", verifyRows()},
 		{"all answers", answerRows()},
 	}
 }

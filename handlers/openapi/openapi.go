@@ -26,7 +26,8 @@ type Source struct {
 }
 
 // Fragment is a part of an OpenAPI document in YAML. An operation lists the codes of the problems that only
-// its author knows in the member x-problems, and describes no refusals itself.
+// its author knows in the member x-problems, and describes no refusals itself. The member x-refusal-headers
+// names headers that each of its refusals has, besides those of every refusal.
 type Fragment struct {
 	File string
 	YAML []byte
@@ -36,6 +37,7 @@ type Fragment struct {
 type Resource struct {
 	Path      string   // as Gin writes it: /mountain/:name
 	Methods   []string // without HEAD and OPTIONS, which come by themselves
+	Any       bool     // whether GET stands for every method, HEAD and OPTIONS included
 	Protected bool     // behind the check of the access token
 	Roles     []string // one of which the principal needs; none for every principal
 	File      string   // the fragment that describes it, or should

@@ -20,8 +20,13 @@ func (b *builder) completeOperation(r Resource, operation *object) error {
 	if err != nil {
 		return err
 	}
+	headers, _ := operation.take("x-refusal-headers").([]any)
 	for _, status := range b.statuses(codes) {
-		responses.set(fmt.Sprint(status), b.refusal(status, codes))
+		refusal := b.refusal(status, codes)
+		for _, name := range headers {
+			refusal.child("headers").set(fmt.Sprint(name), reference("headers", fmt.Sprint(name)))
+		}
+		responses.set(fmt.Sprint(status), refusal)
 	}
 	if r.Protected {
 		operation.set("security", []any{newObject("bearer", []any{})})
@@ -105,17 +110,31 @@ func reference(kind, name string) *object { return newObject("$ref", "#/componen
 
 // head describes the HEAD that comes with a GET: the same without bodies (RFC 9110, section 9.3.2).
 func head(get *object) *object {
-	h := newObject()
-	for _, member := range get.members {
-		name, _ := member.Key.(string)
-		h.set(name, member.Value)
-	}
-	h.set("operationId", fmt.Sprint(get.get("operationId"), "Head"))
-	h.set("summary", fmt.Sprint(get.get("summary"), ", headers only"))
-	h.set("description", "What `GET` answers, without the body.")
-	h.set("x-internal", true)
+	h := like(get, "Head", ", headers only", "What `GET` answers, without the body.")
 	h.set("responses", withoutContent(get.child("responses")))
 	return h
+}
+
+// like describes what another method does in the manner of a GET.
+func like(get *object, idSuffix, summarySuffix, description string) *object {
+	o := newObject()
+	for _, member := range get.members {
+		name, _ := member.Key.(string)
+		o.set(name, member.Value)
+	}
+	o.set("operationId", fmt.Sprint(get.get("operationId"), idSuffix))
+	o.set("summary", fmt.Sprint(get.get("summary"), summarySuffix))
+	o.set("description", description)
+	o.set("x-internal", true)
+	return o
+}
+
+// repeat describes the methods of a resource that answers all of them as it does GET.
+func repeat(item, get *object) {
+	for _, method := range []string{"Put", "Post", "Delete", "Options", "Patch"} {
+		verb := strings.ToUpper(method)
+		item.set(strings.ToLower(method), like(get, method, ", by "+verb, "What `GET` answers."))
+	}
 }
 
 func withoutContent(responses *object) *object {

@@ -80,6 +80,10 @@ func (b *builder) complete(r Resource, item *object) error {
 	}
 	if get, ok := item.get("get").(*object); ok && slices.Contains(r.Methods, "GET") {
 		item.set("head", head(get))
+		if r.Any {
+			repeat(item, get)
+			return nil
+		}
 	}
 	item.set("options", b.options(r, item))
 	return nil
