@@ -101,7 +101,8 @@ func describeResource(s served) openapi.Resource {
 	of := reflect.TypeOf(s.resource)
 	return openapi.Resource{
 		Path: s.path, Methods: s.methods, Protected: s.group.protected, Roles: s.group.roles,
-		File: fragmentOf(of, s.methods[0]),
+		Allow: string(s.group.allow),
+		File:  fragmentOf(of, s.methods[0]),
 	}
 }
 
@@ -122,6 +123,7 @@ func commonRefusals() openapi.Common {
 		Protected: names(security.InvalidAuthorization, security.TokenMissing, security.TokenInvalid,
 			security.TokenExpired, security.SessionEnded, unavailable),
 		Role:     names(security.Forbidden),
+		Allow:    names(security.TokenNotAllowed),
 		Body:     names(invalidRequest, requestTimeout, contentTooLarge, unsupportedMediaType),
 		NoRoute:  names(notFound),
 		NoMethod: names(methodNotAllowed),

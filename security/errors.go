@@ -29,6 +29,8 @@ const (
 	WrongPassword        Code = "wrong_password"
 	Throttled            Code = "throttled"
 	Forbidden            Code = "forbidden"
+	TokenNotAllowed      Code = "token_not_allowed" //nolint:gosec // G101: a name
+	TooManyTokens        Code = "too_many_tokens"   //nolint:gosec // G101: a name
 	Overloaded           Code = "overloaded"
 )
 
@@ -39,6 +41,7 @@ type Error struct {
 	Reason     models.EndedReason // why the session ended
 	Roles      []string           // one of which the principal needs
 	RetryAfter time.Duration      // zero: unknown
+	Personal   bool               // whether it is about a personal access token, which nobody refreshes
 	Err        error              // the private cause, for the log only
 }
 
