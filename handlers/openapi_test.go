@@ -305,7 +305,7 @@ func (s *server) grant(o operation) {
 	if !found {
 		return
 	}
-	if err := s.service.SetRoles(s.t.Context(), s.user.ID, []string{role}); err != nil {
+	if _, err := s.service.AddRole(s.t.Context(), s.user.ID, role); err != nil {
 		s.t.Fatal(err)
 	}
 }

@@ -269,6 +269,16 @@ func credentials(name, password string) string {
 	return string(text)
 }
 
+// named returns the user of this name.
+func (s *server) named(name string) models.User {
+	s.t.Helper()
+	user, err := s.store.UserByName(s.t.Context(), name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return user
+}
+
 // addToken makes a personal access token of the demo user.
 func (s *server) addToken(n security.NewToken) (models.PersonalToken, string) {
 	s.t.Helper()
