@@ -171,7 +171,7 @@ func (s *Service) identifyPersonal(ctx context.Context, text string) (*token.Cla
 func (s *Service) verifyPersonal(ctx context.Context, text string) (token.Claims, error) {
 	presented, err := token.ParsePersonal(text)
 	if err != nil {
-		return token.Claims{}, personalRefused(err.Error(), err)
+		return token.Claims{}, personalRefused(err.Error())
 	}
 	stored, _, err := s.Store.PersonalTokenWithUser(ctx, presented.ID)
 	if err != nil && !errors.Is(err, models.ErrNotFound) {
@@ -200,7 +200,7 @@ func (s *Service) loadPersonal(ctx context.Context, id string) (*liveSession, er
 	now := s.Now()
 	switch {
 	case user.Disabled():
-		return nil, personalRefused("its user is disabled", nil)
+		return nil, personalRefused("its user is disabled")
 	case !now.Before(t.ExpiresAt):
 		ago := now.Sub(t.ExpiresAt).Truncate(time.Second)
 		return nil, &Error{Code: TokenExpired, Fact: ago.String(), Personal: true}
@@ -225,10 +225,8 @@ func personalPrincipal(t models.PersonalToken, owner models.User) Principal {
 	return p
 }
 
-func personalRefused(why string, cause error) error {
-	return &Error{Code: TokenInvalid, Fact: why, Personal: true, Err: cause}
-}
+func personalRefused(why string) error { return &Error{Code: TokenInvalid, Fact: why, Personal: true} }
 
 func personalUnknown() error {
-	return personalRefused("it was deleted, or it is not one of this service", nil)
+	return personalRefused("it was deleted, or it is not one of this service")
 }
