@@ -111,7 +111,7 @@ func TestBadRequestsForTokens(t *testing.T) {
 		{"no day", `{"name":"x","expires_in_days":0}`, "#/expires_in_days", "from 1 to 365"},
 		{"more than a year", `{"name":"x","expires_in_days":366}`, "#/expires_in_days", "from 1 to 365"},
 		{"half a day", `{"name":"x","expires_in_days":0.5}`, "#/expires_in_days", "a number in range"},
-		{"a role of others", `{"name":"x","roles":["admin"]}`, "#/roles", `do not have the role "admin"`},
+		{"a role of others", `{"name":"x","roles":["admin"]}`, "#/roles", `"admin" is no role of the owner`},
 		{"roles as a string", `{"name":"x","roles":"admin"}`, "#/roles", "an array"},
 		{"everything", `{"name":"x","allow":["everything"]}`, "#/allow", "none of account, admin"},
 		{"scopes", `{"name":"x","scopes":[]}`, "#/scopes", "it knows `name`, `expires_in_days`"},

@@ -93,11 +93,12 @@ func (n NewToken) check(owner Principal) error {
 		return wrong("name", "must have 1 to %d printable characters", maxTokenName)
 	}
 	if life := n.life(); life < 0 || life > MaxTokenLife {
-		return wrong("expires_in_days", "must be from 1 to %d", int(MaxTokenLife/(24*time.Hour)))
+		return wrong("expires_in_days", "it is from 1 to %d days", int(MaxTokenLife/(24*time.Hour)))
 	}
 	for _, role := range n.Roles {
 		if !slices.Contains(owner.Roles, role) {
-			return wrong("roles", "you do not have the role %q", clip(role, maxTokenName))
+			return wrong("roles", "%q is no role of the owner, or none of the token that asks",
+				clip(role, maxTokenName))
 		}
 	}
 	for _, allow := range n.Allows {
