@@ -162,8 +162,8 @@ type eventView struct {
 func eventJSON(e models.Event) (string, error) {
 	line, err := json.Marshal(eventView{
 		ID: e.ID, At: e.At, LastAt: e.LastAt, Kind: string(e.Kind), Reason: e.Reason, Count: e.Times,
-		Actor: string(e.Actor), ActorID: e.ActorID, ActorName: e.ActorName, TokenID: e.ActorToken, UserID: e.SubjectID,
-		Username: e.SubjectName, NameHash: e.NameHash, SessionID: e.SessionID, Address: e.Address,
+		Actor: string(e.Actor), ActorID: e.ActorID, ActorName: e.ActorName, TokenID: e.ActorToken,
+		UserID: e.SubjectID, Username: e.SubjectName, NameHash: e.NameHash, SessionID: e.SessionID, Address: e.Address,
 		UserAgent: e.UserAgent, RequestID: e.RequestID,
 	})
 	return string(line), err

@@ -54,7 +54,8 @@ func (c userTokenAddCommand) Run(ctx context.Context, config *Config, std Stream
 }
 
 func (c userTokenAddCommand) wanted() security.NewToken {
-	life := time.Duration(min(c.Days, 1000)) * 24 * time.Hour // more than a year is refused, and must not overflow
+	// More than a year is refused, and must not overflow.
+	life := time.Duration(min(c.Days, 1000)) * 24 * time.Hour
 	return security.NewToken{Name: c.Name, Life: life, Roles: c.Role, Allows: c.Allow}
 }
 
@@ -102,7 +103,7 @@ func (c userTokenDeleteCommand) Run(ctx context.Context, config *Config, std Str
 			return err
 		}
 		err = service.DeleteToken(ctx, user.ID, c.ID)
-		if errors.Is(err, models.ErrNotFound) { // it does not repeat the id: somebody may give the whole token
+		if errors.Is(err, models.ErrNotFound) { // without the id: somebody may give the whole token
 			return fmt.Errorf("the user %s has no token with this id; `sherpa user token list %s` shows all",
 				user.Username, user.Username)
 		}
@@ -128,7 +129,8 @@ type tokenView struct {
 
 func viewToken(t models.PersonalToken) tokenView {
 	view := tokenView{
-		ID: t.ID, Name: t.Name, Roles: t.Roles, Allows: t.Allows, CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt,
+		ID: t.ID, Name: t.Name, Roles: t.Roles, Allows: t.Allows,
+		CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt,
 	}
 	if !t.LastUsedAt.IsZero() {
 		view.LastUsedAt = &t.LastUsedAt

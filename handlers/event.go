@@ -37,6 +37,7 @@ func (e Events) Get(c *gin.Context) error {
 func viewEvent(e models.Event) eventResponse {
 	return eventResponse{
 		ID: e.ID, Kind: string(e.Kind), Reason: e.Reason, At: e.At, LastAt: e.LastAt, Count: e.Times,
-		Actor: string(e.Actor), TokenID: e.ActorToken, SessionID: e.SessionID, Address: e.Address, UserAgent: e.UserAgent,
+		Actor: string(e.Actor), TokenID: e.ActorToken, SessionID: e.SessionID,
+		Address: e.Address, UserAgent: e.UserAgent,
 	}
 }

@@ -23,7 +23,8 @@ func TestCredentialsByRoute(t *testing.T) {
 	s.addUser("bob", "another user is here")
 	s.addUser("vera", "verifies for others", "verifier")
 	columns := []string{
-		"none", "rubbish", "expired", "ended", "user", "other", "admin", "verifier", "personal", "personal-admin",
+		"none", "rubbish", "expired", "ended", "user", "other", "admin", "verifier",
+		"personal", "personal-admin",
 	}
 	all := func(status int) []int { return slices.Repeat([]int{status}, len(columns)) }
 	// personal is a personal access token of the user without roles and allow, personal-admin one of the

@@ -422,8 +422,8 @@ func stable(name string, value any) any {
 	case string:
 		switch name {
 		case "access_token", "refresh_token", "id", "session_id", "address", "user_agent", "created_at",
-			"password_changed_at", "last_used_at", "expires_at", "token", "at", "last_at", "idle_ends_at", "ends_at",
-			"request_id":
+			"password_changed_at", "last_used_at", "expires_at", "token", "at", "last_at",
+			"idle_ends_at", "ends_at", "request_id":
 			return fmt.Sprintf("%T", v)
 		}
 	}

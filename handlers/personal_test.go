@@ -279,8 +279,8 @@ func TestTokensThatAreWrong(t *testing.T) {
 	}
 	s.clock.Add(time.Hour + 2*time.Minute)
 	p := s.mountain(text).problem(t)
-	if want := "The token expired 2m0s ago. Make a new one with POST /auth/tokens."; p.Code != "token_expired" ||
-		p.Detail != want {
+	const want = "The token expired 2m0s ago. Make a new one with POST /auth/tokens."
+	if p.Code != "token_expired" || p.Detail != want {
 		t.Errorf("expired: %+v", p)
 	}
 	if a := s.do("POST", "/auth/logout", "", bearer(text)); a.status != 401 {
@@ -315,8 +315,12 @@ func TestEndOfATokenReachesAnotherReplica(t *testing.T) {
 		"deleted": func(s *server, p models.PersonalToken) error {
 			return s.service.DeleteToken(t.Context(), p.UserID, p.ID)
 		},
-		"disabled": func(s *server, p models.PersonalToken) error { return s.service.DisableUser(t.Context(), p.UserID) },
-		"removed":  func(s *server, p models.PersonalToken) error { return s.service.DeleteUser(t.Context(), p.UserID) },
+		"disabled": func(s *server, p models.PersonalToken) error {
+			return s.service.DisableUser(t.Context(), p.UserID)
+		},
+		"removed": func(s *server, p models.PersonalToken) error {
+			return s.service.DeleteUser(t.Context(), p.UserID)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -390,8 +394,8 @@ func TestIntrospection(t *testing.T) {
 	const inactive = `{"active":false}`
 	for _, tt := range []struct{ name, form, want string }{
 		{"access token", "token=" + mine.AccessToken, fmt.Sprintf(`{"active":true,"scope":"admin guide",`+
-			`"username":"ada","token_type":"Bearer","exp":%d,"iat":%d,"sub":"3","aud":"sherpa","iss":"sherpa",`+
-			`"sid":"%s"}`, now+300, now, session)},
+			`"username":"ada","token_type":"Bearer","exp":%d,"iat":%d,"sub":"3","aud":"sherpa",`+
+			`"iss":"sherpa","sid":"%s"}`, now+300, now, session)},
 		{"personal", "token=" + text, fmt.Sprintf(`{"active":true,"scope":"guide","username":"ada",`+
 			`"token_type":"Bearer","exp":%d,"iat":%d,"sub":"3","aud":"sherpa","iss":"sherpa","jti":"%s"}`,
 			now+3600, now, made.ID)},
@@ -409,7 +413,8 @@ func TestIntrospection(t *testing.T) {
 			t.Errorf("%s: %d %s, want %s", tt.name, a.status, a.body, tt.want)
 		}
 	}
-	if a := s.introspect(with, "token="+plain); !strings.HasPrefix(a.body, `{"active":true,"username":"sherpa"`) {
+	a := s.introspect(with, "token="+plain)
+	if !strings.HasPrefix(a.body, `{"active":true,"username":"sherpa"`) {
 		t.Errorf("without roles: %s", a.body)
 	}
 	s.clock.Add(time.Hour)
@@ -420,7 +425,8 @@ func TestIntrospection(t *testing.T) {
 	}
 	s.service.WriteUses(t.Context())
 	tokens, err := s.service.Tokens(t.Context(), ada.ID)
-	if err != nil || slices.ContainsFunc(tokens, func(p models.PersonalToken) bool { return !p.LastUsedAt.IsZero() }) {
+	used := func(p models.PersonalToken) bool { return !p.LastUsedAt.IsZero() }
+	if err != nil || slices.ContainsFunc(tokens, used) {
 		t.Errorf("introspection counts as a use: %v, %v", tokens, err)
 	}
 }

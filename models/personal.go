@@ -34,7 +34,8 @@ const personalColumns = `personal_tokens.id, personal_tokens.user_id, personal_t
 // CreatePersonalToken stores a new token. The error is ErrNotFound when its owner was deleted or disabled, or
 // ErrTooManyTokens when its owner has limit of them, expired ones included.
 func (s *Store) CreatePersonalToken(ctx context.Context, t PersonalToken, limit int) error {
-	const insert = `INSERT INTO personal_tokens (id, user_id, name, hash, roles, allows, created_at, expires_at)
+	const insert = `INSERT INTO personal_tokens
+			(id, user_id, name, hash, roles, allows, created_at, expires_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 	return s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := s.lockOwner(ctx, tx, t.UserID); err != nil {
@@ -127,7 +128,8 @@ func (s *Store) DeletePersonalToken(ctx context.Context, userID int64, id string
 		if err := s.revoke(ctx, tx, []string{id}); err != nil {
 			return err
 		}
-		e := Event{Kind: EventTokenDeleted, Reason: PersonalToken{ID: id, Name: name}.describe(), SubjectID: userID}
+		deleted := PersonalToken{ID: id, Name: name}
+		e := Event{Kind: EventTokenDeleted, Reason: deleted.describe(), SubjectID: userID}
 		return s.record(ctx, tx, at, e)
 	})
 }

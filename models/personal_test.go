@@ -124,10 +124,21 @@ func TestChangesOfAUserRevokeTheTokens(t *testing.T) {
 			change func(s *Store, userID int64) error
 			want   []string
 		}{
-			"roles":   {func(s *Store, id int64) error { _, err := s.ChangeUser(ctx, id, setRoles("x"), epoch); return err }, []string{"a", "adas", "b"}},
-			"disable": {func(s *Store, id int64) error { _, err := s.DisableUser(ctx, id, epoch); return err }, []string{"a", "adas", "b"}},
-			"delete":  {func(s *Store, id int64) error { _, err := s.DeleteUser(ctx, id, epoch); return err }, []string{"a", "adas", "b"}},
-			"a token": {func(s *Store, id int64) error { return s.DeletePersonalToken(ctx, id, "a", epoch) }, []string{"a"}},
+			"roles": {func(s *Store, id int64) error {
+				_, err := s.ChangeUser(ctx, id, setRoles("x"), epoch)
+				return err
+			}, []string{"a", "adas", "b"}},
+			"disable": {func(s *Store, id int64) error {
+				_, err := s.DisableUser(ctx, id, epoch)
+				return err
+			}, []string{"a", "adas", "b"}},
+			"delete": {func(s *Store, id int64) error {
+				_, err := s.DeleteUser(ctx, id, epoch)
+				return err
+			}, []string{"a", "adas", "b"}},
+			"a token": {func(s *Store, id int64) error {
+				return s.DeletePersonalToken(ctx, id, "a", epoch)
+			}, []string{"a"}},
 			"password": {func(s *Store, id int64) error {
 				_, err := s.SetPassword(ctx, id, "h", "", epoch)
 				return err

@@ -29,8 +29,8 @@ const (
 	WrongPassword        Code = "wrong_password"
 	Throttled            Code = "throttled"
 	Forbidden            Code = "forbidden"
-	TokenNotAllowed      Code = "token_not_allowed" //nolint:gosec // G101: a name
-	TooManyTokens        Code = "too_many_tokens"   //nolint:gosec // G101: a name
+	TokenNotAllowed      Code = "token_not_allowed"
+	TooManyTokens        Code = "too_many_tokens"
 	Overloaded           Code = "overloaded"
 )
 

@@ -31,7 +31,9 @@ func TestPersonalPrincipal(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	ada := b.addUser("ada", "editor", "guide")
-	made, text := b.addToken(ada, NewToken{Name: "x", Roles: []string{"guide", "guide"}, Allows: []Allow{AllowAccount}})
+	made, text := b.addToken(ada, NewToken{
+		Name: "x", Roles: []string{"guide", "guide"}, Allows: []Allow{AllowAccount},
+	})
 	want := &Principal{UserID: ada.ID, Username: "ada", Roles: []string{"guide"}, TokenID: made.ID,
 		Allows: []Allow{AllowAccount}}
 	for range 2 { // cold and warm
@@ -392,8 +394,8 @@ func TestIntrospection(t *testing.T) {
 	made, text := b.addToken(ada, NewToken{Name: "x", Roles: []string{"guide"}})
 	got, err := b.Introspect(t.Context(), text)
 	want := Introspection{
-		Active: true, Principal: Principal{UserID: ada.ID, Username: "ada", Roles: []string{"guide"}, TokenID: made.ID},
-		IssuedAt: made.CreatedAt, ExpiresAt: made.ExpiresAt,
+		Active: true, IssuedAt: made.CreatedAt, ExpiresAt: made.ExpiresAt,
+		Principal: Principal{UserID: ada.ID, Username: "ada", Roles: []string{"guide"}, TokenID: made.ID},
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Error(diff, err)

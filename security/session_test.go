@@ -260,7 +260,8 @@ func overtakeLoads(t *testing.T, b *bench, login Login, end func(context.Context
 		ended.Store(true)
 	})
 	wg.Wait()
-	if _, err := b.live(t.Context(), login.Session.ID, b.Now(), (*Service).loadSession); !HasCode(err, SessionEnded) {
+	_, err := b.live(t.Context(), login.Session.ID, b.Now(), (*Service).loadSession)
+	if !HasCode(err, SessionEnded) {
 		t.Fatal(err)
 	}
 }

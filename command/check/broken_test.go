@@ -454,7 +454,8 @@ func brokenSessions() []broken {
 		{
 			name: "a personal access token that may do all", red: "personal-account",
 			fault: lets(func(r *http.Request) bool {
-				return r.URL.Path == "/auth/sessions" && strings.Contains(r.Header.Get("Authorization"), "sherpa_pat_")
+				return r.URL.Path == "/auth/sessions" &&
+					strings.Contains(r.Header.Get("Authorization"), "sherpa_pat_")
 			}),
 		},
 		{

@@ -18,13 +18,13 @@ type personalToken struct {
 }
 
 func personalRows() []row {
-	const pass = "Send POST, DELETE and the header Authorization through, and cache no answer."
+	const through = "Send POST, DELETE and the header Authorization through, and cache no answer."
 	return []row{
 		{
 			name:   "personal-token",
 			checks: "a personal access token works, and is refused within a second after it was deleted",
 			means:  "A token that leaked from a script cannot be stopped.",
-			mend:   "Give all replicas one database. " + pass,
+			mend:   "Give all replicas one database. " + through,
 			look: withPersonal(func(ctx context.Context, p *probe, t personalToken) (string, error) {
 				for range 4 { // so that each replica has it in its cache
 					if _, err := p.me(ctx, bearer(t.Token)).want(http.StatusOK, ""); err != nil {
@@ -44,7 +44,8 @@ func personalRows() []row {
 			mend:   "Send the header Authorization through as it is. It is the client's, not the proxy's.",
 			look: withPersonal(func(ctx context.Context, p *probe, t personalToken) (string, error) {
 				return all(http.StatusForbidden, "token_not_allowed",
-					p.get(ctx, "/auth/sessions", bearer(t.Token)), p.get(ctx, "/auth/tokens", bearer(t.Token)))
+					p.get(ctx, "/auth/sessions", bearer(t.Token)),
+					p.get(ctx, "/auth/tokens", bearer(t.Token)))
 			}),
 		},
 		{

@@ -85,8 +85,8 @@ func randomText(length int) string {
 	return string(text)
 }
 
-// checksum is the CRC-32 (IEEE 802.3) of the text in base 62, as that of GitHub's tokens. Whoever finds a text
-// of this form can tell without a network whether it may be a token.
+// checksum is the CRC-32 (IEEE 802.3) of the text in base 62, as that of GitHub's tokens. Whoever finds a
+// text of this form can tell without a network whether it may be a token.
 func checksum(text string) string {
 	sum := crc32.ChecksumIEEE([]byte(text))
 	digits := make([]byte, personalChecksum)
