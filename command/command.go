@@ -22,7 +22,7 @@ type commandLine struct {
 	Serve       serveCommand       `cmd:"" default:"1" help:"Serve the API (the default command)."`
 	User        userCommands       `cmd:"" help:"Manage users."`
 	Session     sessionCommands    `cmd:"" help:"List and end sessions."`
-	Token       tokenCommands      `cmd:"" help:"Inspect access tokens."`
+	Token       tokenCommands      `cmd:"" help:"Inspect access tokens and personal ones."`
 	Events      eventsCommand      `cmd:"" help:"Show who did what: logins, failed ones too, and changes."`
 	DB          dbCommands         `cmd:"" name:"db" help:"Inspect, migrate, back up and move the database."`
 	Key         keyCommands        `cmd:"" help:"Manage signing keys."`

@@ -131,6 +131,7 @@ func eventDetails(e models.Event) string {
 		}
 	}
 	add("", e.Reason)
+	add("by-token=", e.ActorToken)
 	add("session=", e.SessionID)
 	add("request=", e.RequestID)
 	add("agent=", e.UserAgent)
@@ -148,6 +149,7 @@ type eventView struct {
 	Actor     string    `json:"actor"`
 	ActorID   int64     `json:"actor_id,omitzero"`
 	ActorName string    `json:"actor_name"`
+	TokenID   string    `json:"token_id,omitempty"` // with which the actor did it
 	UserID    int64     `json:"user_id,omitzero"`
 	Username  string    `json:"username"`
 	NameHash  string    `json:"name_hash"`
@@ -160,8 +162,8 @@ type eventView struct {
 func eventJSON(e models.Event) (string, error) {
 	line, err := json.Marshal(eventView{
 		ID: e.ID, At: e.At, LastAt: e.LastAt, Kind: string(e.Kind), Reason: e.Reason, Count: e.Times,
-		Actor: string(e.Actor), ActorID: e.ActorID, ActorName: e.ActorName, UserID: e.SubjectID,
-		Username: e.SubjectName, NameHash: e.NameHash, SessionID: e.SessionID, Address: e.Address,
+		Actor: string(e.Actor), ActorID: e.ActorID, ActorName: e.ActorName, TokenID: e.ActorToken,
+		UserID: e.SubjectID, Username: e.SubjectName, NameHash: e.NameHash, SessionID: e.SessionID, Address: e.Address,
 		UserAgent: e.UserAgent, RequestID: e.RequestID,
 	})
 	return string(line), err

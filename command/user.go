@@ -22,6 +22,7 @@ type userCommands struct {
 	Disable userDisableCommand `cmd:"" help:"Stop a user from logging in, and end the user's sessions."`
 	Enable  userEnableCommand  `cmd:"" help:"Let a disabled user log in again."`
 	Delete  userDeleteCommand  `cmd:"" help:"Delete a user and the user's sessions."`
+	Token   userTokenCommands  `cmd:"" help:"Manage a user's personal access tokens."`
 }
 
 // userOutput is the flag of all commands that print a user.

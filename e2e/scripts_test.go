@@ -49,7 +49,7 @@ func scriptSoon(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // scriptHTTP is "http STATUS METHOD URL [BODY]". It waits until something listens, and prints the answer. It
-// sends the access token in $TOKEN when there is one.
+// sends the token in $TOKEN when there is one.
 func scriptHTTP(ts *testscript.TestScript, _ bool, args []string) {
 	if status, text := exchange(ts, args); status != args[0] {
 		ts.Fatalf("status %s, want %s: %s", status, args[0], text)
@@ -75,7 +75,9 @@ func exchange(ts *testscript.TestScript, args []string) (status, answer string) 
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	ts.Check(err)
-	for variable, member := range map[string]string{"TOKEN": "access_token", "REFRESH": "refresh_token"} {
+	for variable, member := range map[string]string{
+		"TOKEN": "access_token", "REFRESH": "refresh_token", "PERSONAL": "token", "PERSONAL_ID": "id",
+	} {
 		if _, rest, ok := strings.Cut(string(text), `"`+member+`":"`); ok {
 			token, _, _ := strings.Cut(rest, `"`)
 			ts.Setenv(variable, token)

@@ -16,6 +16,7 @@ import (
 
 	"sherpa/handlers"
 	"sherpa/internal/testotlp"
+	"sherpa/security"
 	"sherpa/security/token"
 	"sherpa/tracing"
 )
@@ -42,6 +43,7 @@ func BenchmarkMountain(b *testing.B) {
 	})
 	s := newServer(b)
 	secret := s.login(username, password)
+	_, personal := s.addToken(security.NewToken{Name: "bench"})
 	sherpa := func(change func(*handlers.Config)) http.Handler {
 		config := s.config(s.service)
 		change(&config)
@@ -58,7 +60,7 @@ func BenchmarkMountain(b *testing.B) {
 		return newTracer(b, collector)
 	}
 	s.useKeys(newKey(b, token.ES256), signingKey, retiredKey)
-	tokens := map[string]string{"ES256": s.login(username, password)}
+	tokens := map[string]string{"ES256": s.login(username, password), "personal token": personal}
 	for _, row := range []struct {
 		name   string
 		router http.Handler
@@ -69,6 +71,7 @@ func BenchmarkMountain(b *testing.B) {
 		{"no metrics", sherpa(func(c *handlers.Config) { c.AccessLog, c.Metrics = noLog{}, nil })},
 		{"sherpa", sherpa(func(c *handlers.Config) { c.AccessLog = noLog{} })},
 		{"ES256", sherpa(func(c *handlers.Config) { c.AccessLog = noLog{} })},
+		{"personal token", sherpa(func(c *handlers.Config) { c.AccessLog = noLog{} })},
 		{"not sampled", sherpa(func(c *handlers.Config) { c.AccessLog, c.Tracer = noLog{}, tracer(false) })},
 		{"traced", sherpa(func(c *handlers.Config) { c.AccessLog, c.Tracer = noLog{}, tracer(true) })},
 	} {

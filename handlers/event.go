@@ -22,6 +22,7 @@ type eventResponse struct {
 	LastAt    time.Time `json:"last_at"`
 	Count     int64     `json:"count"`
 	Actor     string    `json:"actor"`
+	TokenID   string    `json:"token_id,omitempty"` // with which the actor did it
 	SessionID string    `json:"session_id,omitempty"`
 	Address   string    `json:"address,omitempty"`
 	UserAgent string    `json:"user_agent,omitempty"`
@@ -36,6 +37,7 @@ func (e Events) Get(c *gin.Context) error {
 func viewEvent(e models.Event) eventResponse {
 	return eventResponse{
 		ID: e.ID, Kind: string(e.Kind), Reason: e.Reason, At: e.At, LastAt: e.LastAt, Count: e.Times,
-		Actor: string(e.Actor), SessionID: e.SessionID, Address: e.Address, UserAgent: e.UserAgent,
+		Actor: string(e.Actor), TokenID: e.ActorToken, SessionID: e.SessionID,
+		Address: e.Address, UserAgent: e.UserAgent,
 	}
 }

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"sherpa/models"
+	"sherpa/security"
 )
 
 // TestCredentialsByRoute says for every registered route what each kind of credential gets. A route that is
@@ -19,32 +22,41 @@ func TestCredentialsByRoute(t *testing.T) {
 	s.addUser("ada", "an analytical engine", "admin")
 	s.addUser("bob", "another user is here")
 	s.addUser("vera", "verifies for others", "verifier")
-	columns := []string{"none", "rubbish", "expired", "ended", "user", "other", "admin", "verifier"}
+	columns := []string{
+		"none", "rubbish", "expired", "ended", "user", "other", "admin", "verifier",
+		"personal", "personal-admin",
+	}
 	all := func(status int) []int { return slices.Repeat([]int{status}, len(columns)) }
+	// personal is a personal access token of the user without roles and allow, personal-admin one of the
+	// administrator with all of both. Where nothing else is said, each gets what its owner gets.
 	only := func(user, other, admin, verifier int) []int {
-		return []int{401, 401, 401, 401, user, other, admin, verifier}
+		return []int{401, 401, 401, 401, user, other, admin, verifier, user, admin}
 	}
 	protected := only(200, 200, 200, 200)
+	account := func(user, other, admin, verifier int) []int {
+		return []int{401, 401, 401, 401, user, other, admin, verifier, 403, admin}
+	}
+	ownAccount := account(200, 200, 200, 200)
 	administration := func(status int) []int { return only(403, 403, status, 403) }
 	matrix := map[string][]int{
 		"POST /auth":                 all(200), // with the right body: a token changes nothing
 		"OPTIONS /auth":              all(204),
 		"POST /auth/refresh":         all(200), // with the right body, as the login
 		"OPTIONS /auth/refresh":      all(204),
-		"POST /auth/logout":          {401, 401, 401, 204, 204, 204, 204, 204},
+		"POST /auth/logout":          {401, 401, 401, 204, 204, 204, 204, 204, 403, 403},
 		"OPTIONS /auth/logout":       all(204),
 		"GET /auth/me":               protected,
 		"HEAD /auth/me":              protected,
 		"OPTIONS /auth/me":           all(204),
-		"PUT /auth/password":         only(204, 403, 403, 403), // with the password of the user
+		"PUT /auth/password":         account(204, 403, 403, 403), // with the password of the user
 		"OPTIONS /auth/password":     all(204),
-		"GET /auth/sessions":         protected,
-		"HEAD /auth/sessions":        protected,
+		"GET /auth/sessions":         ownAccount,
+		"HEAD /auth/sessions":        ownAccount,
 		"OPTIONS /auth/sessions":     all(204),
-		"DELETE /auth/sessions/:id":  only(204, 404, 404, 404), // of the user
+		"DELETE /auth/sessions/:id":  account(204, 404, 404, 404), // of the user
 		"OPTIONS /auth/sessions/:id": all(204),
-		"GET /auth/events":           protected,
-		"HEAD /auth/events":          protected,
+		"GET /auth/events":           ownAccount,
+		"HEAD /auth/events":          ownAccount,
 		"OPTIONS /auth/events":       all(204),
 		"DELETE /auth/verify":        protected,
 		"GET /auth/verify":           protected,
@@ -85,6 +97,15 @@ func TestCredentialsByRoute(t *testing.T) {
 		"HEAD /.well-known/jwks.json":    all(200),
 		"OPTIONS /.well-known/jwks.json": all(204),
 
+		"GET /auth/tokens":         ownAccount,
+		"HEAD /auth/tokens":        ownAccount,
+		"POST /auth/tokens":        account(201, 201, 201, 201),
+		"OPTIONS /auth/tokens":     all(204),
+		"DELETE /auth/tokens/:id":  account(204, 404, 404, 404), // of the user
+		"OPTIONS /auth/tokens/:id": all(204),
+		"POST /auth/introspect":    only(403, 403, 403, 200),
+		"OPTIONS /auth/introspect": all(204),
+
 		"GET /auth/users":                  administration(200),
 		"HEAD /auth/users":                 administration(200),
 		"POST /auth/users":                 administration(201),
@@ -119,7 +140,7 @@ func TestCredentialsByRoute(t *testing.T) {
 		for i, column := range columns {
 			tokens := s.tokensOfEveryKind(columns) // anew, because some requests end sessions
 			target := s.newTarget()
-			header := []string{jsonType}
+			header := []string{contentType(route)}
 			if pattern == "/auth/users/:id" && (method == "PATCH" || method == "DELETE") {
 				header = append(header, "If-Match: *")
 			}
@@ -134,6 +155,7 @@ func TestCredentialsByRoute(t *testing.T) {
 				a.problem(t)
 			}
 			s.resetPassword()
+			s.execute(`DELETE FROM personal_tokens`) // before there are too many
 		}
 	}
 }
@@ -143,16 +165,19 @@ type target struct {
 	session tokens // a further one of the user
 	userID  string // of one who has no column: the administrator may delete that one
 	reset   string // a token that sets the password of that one
+	token   models.PersonalToken
 }
 
 // newTarget makes one whenever the clock has moved.
 func (s *server) newTarget() target {
 	s.t.Helper()
 	user := s.addUser(fmt.Sprint("target", s.clock.Now().Unix()), "is not logged in")
+	token, _ := s.addToken(security.NewToken{Name: "target"})
 	return target{
 		session: s.post("/auth", credentials(username, password)).tokens(s.t),
 		userID:  fmt.Sprint(user.ID),
 		reset:   s.issueReset(user.ID),
+		token:   token,
 	}
 }
 
@@ -165,6 +190,7 @@ func (g target) path(pattern string) string {
 		"/auth/users/:id/sessions": g.userID,
 
 		"/auth/users/:id/password-reset": g.userID,
+		"/auth/tokens/:id":               g.token.ID,
 	}[pattern]
 	return strings.NewReplacer(
 		":code", "forbidden", ":name", "everest", ":file", "docs.js", ":id", id).Replace(pattern)
@@ -181,7 +207,17 @@ func (g target) body(route string, n int) string {
 		"POST /auth/register":   credentials("climber-"+g.userID, "yaks graze at dawn"),
 
 		"POST /auth/password-reset": redemption(g.reset, "a password of its own"),
+		"POST /auth/tokens":         `{"name":"deploy"}`,
+		"POST /auth/introspect":     "token=" + g.session.AccessToken,
 	}[route]
+}
+
+// contentType is the header line for the body of a route.
+func contentType(route string) string {
+	if route == "POST /auth/introspect" {
+		return "Content-Type: " + formType
+	}
+	return jsonType
 }
 
 // resetPassword undoes a change.
@@ -207,6 +243,10 @@ func (s *server) tokensOfEveryKind(columns []string) map[string]string {
 	tokens["user"], tokens["other"] = s.login(username, password), s.login("bob", "another user is here")
 	tokens["admin"] = s.login("ada", "an analytical engine")
 	tokens["verifier"] = s.login("vera", "verifies for others")
+	_, tokens["personal"] = s.addToken(security.NewToken{Name: "plain"})
+	_, tokens["personal-admin"] = s.addTokenOf(s.named("ada"), security.NewToken{
+		Name: "whole", Roles: []string{"admin"}, Allows: security.Allows(),
+	})
 	tokens["expired"] = forge(
 		s.t, tokens["user"], func(c map[string]any) { c["exp"] = s.clock.Now().Unix() - 1 },
 	)

@@ -15,7 +15,8 @@ type meResponse struct {
 	ID        int64    `json:"id"`
 	Username  string   `json:"username"`
 	Roles     []string `json:"roles"`
-	SessionID string   `json:"session_id"`
+	SessionID string   `json:"session_id"`         // empty with a personal access token
+	TokenID   string   `json:"token_id,omitempty"` // of a personal access token
 }
 
 // Get answers with the principal.
@@ -23,6 +24,7 @@ func (Me) Get(c *gin.Context) error {
 	p := principalOf(c)
 	c.JSON(http.StatusOK, meResponse{
 		ID: p.UserID, Username: p.Username, Roles: append([]string{}, p.Roles...), SessionID: p.SessionID,
+		TokenID: p.TokenID,
 	})
 	return nil
 }

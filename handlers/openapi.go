@@ -56,7 +56,7 @@ func (a *api) describe() (openapi.Document, error) {
 		Version: a.version, Problems: describeProblems(), Common: commonRefusals(),
 		Enums: map[string][]string{
 			"EndedReason": texts(models.EndedReasons()), "EventKind": texts(models.EventKinds()),
-			"Actor": texts(models.Actors()),
+			"Actor": texts(models.Actors()), "Allow": texts(security.Allows()),
 		},
 	}
 	if source.Version == "" {
@@ -99,7 +99,8 @@ func describeResource(s served) openapi.Resource {
 	of := reflect.TypeOf(s.resource)
 	r := openapi.Resource{
 		Path: s.path, Methods: s.methods, Protected: s.group.protected, Roles: s.group.roles,
-		File: fragmentOf(of, s.methods[0]),
+		Allow: string(s.group.allow),
+		File:  fragmentOf(of, s.methods[0]),
 	}
 	if s.methods[0] == anyMethod {
 		r.Any, r.Methods = true, []string{http.MethodGet}
@@ -124,6 +125,7 @@ func commonRefusals() openapi.Common {
 		Protected: names(security.InvalidAuthorization, security.TokenMissing, security.TokenInvalid,
 			security.TokenExpired, security.SessionEnded, unavailable),
 		Role:     names(security.Forbidden),
+		Allow:    names(security.TokenNotAllowed),
 		Body:     names(invalidRequest, requestTimeout, contentTooLarge, unsupportedMediaType),
 		NoRoute:  names(notFound),
 		NoMethod: names(methodNotAllowed),

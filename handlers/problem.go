@@ -185,7 +185,7 @@ func challengeError(code security.Code) string {
 		return "invalid_token"
 	case security.InvalidAuthorization:
 		return "invalid_request"
-	case security.Forbidden:
+	case security.Forbidden, security.TokenNotAllowed:
 		return "insufficient_scope"
 	default:
 		return ""

@@ -14,7 +14,7 @@ type problemKind struct {
 	Code    security.Code `json:"code"`
 	Status  int           `json:"status"`
 	Title   string        `json:"title"`
-	Detail  string        `json:"-"` // for codes of package security, with {fact}, {reason} and {wait}
+	Detail  string        `json:"-"` // for codes of package security, with {fact}, {reason}, {wait} and {renew}
 	Meaning string        `json:"meaning"`
 	Remedy  string        `json:"remedy"`
 	Example string        `json:"-"` // of {fact}, or else of the whole detail, for the OpenAPI document
@@ -71,9 +71,8 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 		},
 		{
 			Code: security.TokenInvalid, Status: http.StatusUnauthorized,
-			Title: "The access token was refused",
-			Detail: "The token was refused: {fact}. Get a new one from POST /auth/refresh or POST " +
-				"/auth.",
+			Title:   "The access token was refused",
+			Detail:  "The token was refused: {fact}. {renew}",
 			Example: "its signature is not ours, or its key was retired",
 			Meaning: "The token was changed on its way, was made by another service or for another one, " +
 				"or was signed with a key that is no longer used.",
@@ -83,7 +82,7 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 		{
 			Code: security.TokenExpired, Status: http.StatusUnauthorized,
 			Title:   "The access token has expired",
-			Detail:  "The token expired {fact} ago. Get a new one from POST /auth/refresh or POST /auth.",
+			Detail:  "The token expired {fact} ago. {renew}",
 			Example: "2m10s",
 			Meaning: "Access tokens live for a few minutes, so that a stolen one is soon worthless.",
 			Remedy: "Send the refresh token to POST /auth/refresh, or log in again. `expires_in` says " +
@@ -143,6 +142,24 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 			Example: "admin",
 			Meaning: "We know who you are; your user lacks the role that this resource needs.",
 			Remedy:  "Ask an administrator for the role. It counts within a second, without a new login.",
+		},
+		{
+			Code: security.TokenNotAllowed, Status: http.StatusForbidden,
+			Title:   "Your personal access token may not do this",
+			Detail:  "Your personal access token may not do this: {fact}.",
+			Example: "it was made without `account` in `allow`",
+			Meaning: "A personal access token reaches an account or the administration only if it was " +
+				"made for that. It has no session, so it cannot log out.",
+			Remedy: "Log in and use the access token, or make a personal access token with what it needs " +
+				"in `allow`. To be rid of a token, delete it with DELETE /auth/tokens/<id>.",
+		},
+		{
+			Code: security.TooManyTokens, Status: http.StatusConflict,
+			Title:   "You have too many personal access tokens",
+			Detail:  "You have {fact} personal access tokens, and that is the limit. Delete one first.",
+			Example: "50",
+			Meaning: "A user has at most 50 personal access tokens. Expired ones count for 30 days.",
+			Remedy:  "GET /auth/tokens lists them. Delete those that nobody uses.",
 		},
 		{
 			Code: notFound, Status: http.StatusNotFound,
@@ -206,10 +223,11 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 		},
 		{
 			Code: unsupportedMediaType, Status: http.StatusUnsupportedMediaType,
-			Title:   "The request body is not JSON",
+			Title:   "The media type of the request body is another one",
 			Example: "Send the body as JSON, with the header `Content-Type: application/json`.",
-			Meaning: "The header Content-Type does not say application/json, or the body is compressed.",
-			Remedy:  "Send the body as JSON with the header `Content-Type: application/json`.",
+			Meaning: "The header Content-Type does not say what this resource takes, mostly " +
+				"application/json, or the body is compressed.",
+			Remedy: "Send the body in the media type that `detail` names, with that header.",
 		},
 		{
 			Code: internalError, Status: http.StatusInternalServerError,
@@ -257,12 +275,20 @@ func (c catalogue) has(code security.Code) bool {
 
 // describe puts an error of package security into words.
 func (c catalogue) describe(e *security.Error) *Error {
-	words := strings.NewReplacer(
-		"{fact}", e.Fact, "{reason}", security.DescribeEnd(e.Reason), "{wait}", e.RetryAfter.String())
+	words := strings.NewReplacer("{fact}", e.Fact, "{reason}", security.DescribeEnd(e.Reason),
+		"{wait}", e.RetryAfter.String(), "{renew}", renewal(e.Personal))
 	return &Error{
 		Code: e.Code, Detail: words.Replace(c[e.Code].Detail), Reason: e.Reason, RetryAfter: e.RetryAfter,
 		Roles: e.Roles,
 	}
+}
+
+// renewal says where to get a token in place of one that is no longer good.
+func renewal(personal bool) string {
+	if personal {
+		return "Make a new one with POST /auth/tokens."
+	}
+	return "Get a new one from POST /auth/refresh or POST /auth."
 }
 
 func problemPath(code security.Code) string { return "/problems/" + string(code) }

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/url"
 	"reflect"
 	"strconv"
 	"strings"
@@ -45,12 +46,9 @@ func PathID(c *gin.Context, name string) (int64, error) {
 // repeats a value of the body, which may be a password.
 func ReadJSON[T any](c *gin.Context) (T, error) {
 	var request T
-	if err := checkMediaType(c.Request.Header); err != nil {
-		return request, err
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxBody))
+	body, err := readBody(c, mediaJSON, "JSON")
 	if err != nil {
-		return request, explainRead(err)
+		return request, err
 	}
 	if string(bytes.TrimSpace(body)) == "null" {
 		return request, InvalidRequest("The body must be a JSON object.")
@@ -59,6 +57,36 @@ func ReadJSON[T any](c *gin.Context) (T, error) {
 		return request, explainJSON(err, reflect.TypeFor[T]())
 	}
 	return request, nil
+}
+
+// ReadForm reads the body, a form of at most 64 KiB. It is for the requests of standards that want one.
+func ReadForm(c *gin.Context) (url.Values, error) {
+	body, err := readBody(c, mediaForm, "a form")
+	if err != nil {
+		return nil, err
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, InvalidRequest("The body is not a form that can be read.")
+	}
+	return form, nil
+}
+
+const (
+	mediaJSON = "application/json"
+	mediaForm = "application/x-www-form-urlencoded"
+)
+
+// readBody reads a body of this media type; name is how people call it.
+func readBody(c *gin.Context, mediaType, name string) ([]byte, error) {
+	if err := checkMediaType(c.Request.Header, mediaType, name); err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxBody))
+	if err != nil {
+		return nil, explainRead(err)
+	}
+	return body, nil
 }
 
 func explainRead(err error) error {
@@ -74,13 +102,11 @@ func explainRead(err error) error {
 	return InvalidRequest("The body could not be read to its end.")
 }
 
-func checkMediaType(h http.Header) error {
+func checkMediaType(h http.Header, want, name string) error {
 	mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
-	if err != nil || mediaType != "application/json" {
-		return &Error{
-			Code:   unsupportedMediaType,
-			Detail: "Send the body as JSON, with the header `Content-Type: application/json`.",
-		}
+	if err != nil || mediaType != want {
+		detail := fmt.Sprintf("Send the body as %s, with the header `Content-Type: %s`.", name, want)
+		return &Error{Code: unsupportedMediaType, Detail: detail}
 	}
 	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return &Error{Code: unsupportedMediaType, Detail: "Send the body without Content-Encoding."}

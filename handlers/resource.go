@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/gin-gonic/gin"
+
+	"sherpa/security"
 )
 
 // A resource is a type with one or more of these methods. Whatever error a method returns is rendered as a
@@ -56,7 +58,8 @@ type served struct {
 type group struct {
 	*gin.RouterGroup
 	protected bool
-	roles     []string // one of which the principal needs; none for every principal
+	roles     []string       // one of which the principal needs; none for every principal
+	allow     security.Allow // that a personal access token needs; "" for none
 }
 
 func newRouter(logger *slog.Logger) *router {

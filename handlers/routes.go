@@ -51,19 +51,26 @@ func (a *api) routes(open, protected group) {
 	a.resource(open, "/auth/refresh", Refresh{Gate: a.gate})
 	a.resource(open, "/auth/logout", Logout{Gate: a.gate, Service: a.service})
 	a.resource(protected, "/auth/me", Me{})
-	a.resource(protected, "/auth/password", Password{Service: a.service})
 	a.resource(open, "/auth/password-reset", PasswordReset{Service: a.service})
 	if a.registration {
 		a.resource(open, pathRegister, Registration{Service: a.service})
 	}
-	a.resource(protected, "/auth/sessions", Sessions{Service: a.service})
-	a.resource(protected, "/auth/sessions/:id", OneSession{Service: a.service})
-	a.resource(protected, "/auth/events", Events{Service: a.service})
-	a.resource(a.role(admin), pathUsers, Users{Service: a.service})
-	a.resource(a.role(admin), pathUsers+"/:id", OneUser{Service: a.service})
-	a.resource(a.role(admin), pathUsers+"/:id/sessions", UserSessions{Service: a.service})
-	a.resource(a.role(admin), pathUsers+"/:id/password-reset", UserPasswordReset{Service: a.service})
 	a.resource(protected, pathVerify, Verify{})
+	a.resource(a.role("verifier"), "/auth/introspect", Introspect{Service: a.service})
+
+	account := a.allows(protected, security.AllowAccount)
+	a.resource(account, "/auth/password", Password{Service: a.service})
+	a.resource(account, "/auth/sessions", Sessions{Service: a.service})
+	a.resource(account, "/auth/sessions/:id", OneSession{Service: a.service})
+	a.resource(account, "/auth/tokens", PersonalTokens{Service: a.service})
+	a.resource(account, "/auth/tokens/:id", OnePersonalToken{Service: a.service})
+	a.resource(account, "/auth/events", Events{Service: a.service})
+
+	administration := a.allows(a.role(admin), security.AllowAdmin)
+	a.resource(administration, pathUsers, Users{Service: a.service})
+	a.resource(administration, pathUsers+"/:id", OneUser{Service: a.service})
+	a.resource(administration, pathUsers+"/:id/sessions", UserSessions{Service: a.service})
+	a.resource(administration, pathUsers+"/:id/password-reset", UserPasswordReset{Service: a.service})
 
 	a.resource(open, pathPublicKeys, PublicKeys{Service: a.service})
 
@@ -150,6 +157,13 @@ func newPages(config Config) (pages, error) {
 func (a *api) role(names ...string) group {
 	guarded := a.protected.Group("/", a.adapt(a.gate.RequireRole(names...)))
 	return group{RouterGroup: guarded, protected: true, roles: names}
+}
+
+// allows returns the group for sessions, and for those personal access tokens that say so.
+func (a *api) allows(within group, what security.Allow) group {
+	within.RouterGroup = within.Group("/", a.adapt(a.gate.RequireAllow(what)))
+	within.allow = what
+	return within
 }
 
 func (a *api) prepare(config Config) error {

@@ -272,6 +272,32 @@ func credentials(name, password string) string {
 	return string(text)
 }
 
+// named returns the user of this name.
+func (s *server) named(name string) models.User {
+	s.t.Helper()
+	user, err := s.store.UserByName(s.t.Context(), name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return user
+}
+
+// addToken makes a personal access token of the demo user.
+func (s *server) addToken(n security.NewToken) (models.PersonalToken, string) {
+	s.t.Helper()
+	return s.addTokenOf(s.user, n)
+}
+
+func (s *server) addTokenOf(owner models.User, n security.NewToken) (models.PersonalToken, string) {
+	s.t.Helper()
+	principal := security.Principal{UserID: owner.ID, Username: owner.Username, Roles: owner.Roles}
+	token, text, err := s.service.CreateToken(s.t.Context(), principal, n)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return token, text
+}
+
 // login returns an access token of the user.
 func (s *server) login(name, password string) string {
 	s.t.Helper()

@@ -25,6 +25,7 @@ func fixture(t *testing.T, url string) {
 	for i := range 600 {
 		u := addUser(t, s, fmt.Sprint("ada 🏔 ", i), "cook", "guide")
 		addSession(t, s, fmt.Sprint("s", i), u.ID)
+		addToken(t, s, fmt.Sprint("t", i), u.ID)
 		switch i % 4 {
 		case 0:
 			if _, err := s.DisableUser(ctx, u.ID, epoch.Add(time.Hour)); err != nil {
@@ -52,6 +53,9 @@ func fixture(t *testing.T, url string) {
 		}
 	}
 	addReset(t, s, "r", 2)
+	if err := s.RecordUses(ctx, map[string]time.Time{"t1": epoch}); err != nil {
+		t.Fatal(err)
+	}
 	attempt := LoginAttempt{
 		NameKey:        "n",
 		NameAddressKey: "na",

@@ -32,6 +32,8 @@ const (
 	EventUserDisabled         EventKind = "user_disabled"
 	EventUserEnabled          EventKind = "user_enabled"
 	EventUserDeleted          EventKind = "user_deleted"
+	EventTokenCreated         EventKind = "token_created"
+	EventTokenDeleted         EventKind = "token_deleted"
 	EventKeysChanged          EventKind = "keys_changed"
 	EventServerStarted        EventKind = "server_started"
 	EventServerStopped        EventKind = "server_stopped"
@@ -43,8 +45,8 @@ func EventKinds() []EventKind {
 		EventLogin, EventLoginFailed, EventLogout, EventRefreshReuse, EventSessionEnded, EventPasswordChanged,
 		EventPasswordChangeFailed, EventPasswordResetIssued, EventPasswordResetFailed,
 		EventRegistrationFailed, EventThrottleTripped, EventUserCreated, EventRolesChanged,
-		EventUserDisabled, EventUserEnabled, EventUserDeleted, EventKeysChanged, EventServerStarted,
-		EventServerStopped,
+		EventUserDisabled, EventUserEnabled, EventUserDeleted, EventTokenCreated, EventTokenDeleted,
+		EventKeysChanged, EventServerStarted, EventServerStopped,
 	}
 }
 
@@ -67,7 +69,7 @@ type Event struct {
 }
 
 const eventColumns = `id, at, last_at, times, bucket, kind, reason, actor, actor_id, actor_name, ` +
-	`subject_id, subject_name, name_hash, session_id, address, user_agent, request_id`
+	`subject_id, subject_name, name_hash, session_id, address, user_agent, request_id, actor_token`
 
 // recordQuery looks for the subject itself, by id or by name, so that a login costs the same whether or not
 // the name exists. It keeps the name of a user, and of nobody else: people type passwords into that field.
@@ -75,7 +77,7 @@ const recordQuery = `INSERT INTO events (` + eventColumns + `) VALUES ($1, $2, $
 		(SELECT u.id FROM users u WHERE u.id = $10 OR u.username = $11),
 		COALESCE((SELECT u.username FROM users u WHERE u.id = $10 OR u.username = $11), ''),
 		CASE WHEN EXISTS (SELECT 1 FROM users u WHERE u.username = $11) THEN '' ELSE $12 END,
-		$13, $14, $15, $16)
+		$13, $14, $15, $16, $17)
 	ON CONFLICT (bucket) DO UPDATE SET times = events.times + excluded.times, last_at = excluded.last_at
 	RETURNING times, subject_id, subject_name, name_hash`
 
@@ -91,7 +93,7 @@ func (s *Store) record(ctx context.Context, tx *sql.Tx, at time.Time, e Event) e
 	err := tx.QueryRowContext(ctx, recordQuery, s.newEventID(at), millis(at), e.Times,
 		sql.NullString{String: e.Bucket, Valid: e.Bucket != ""}, string(e.Kind), e.Reason, string(e.Actor),
 		sql.NullInt64{Int64: e.ActorID, Valid: e.ActorID != 0}, e.ActorName, e.SubjectID, e.SubjectName,
-		e.NameHash, e.SessionID, e.Address, e.UserAgent, e.RequestID,
+		e.NameHash, e.SessionID, e.Address, e.UserAgent, e.RequestID, e.ActorToken,
 	).Scan(&e.Times, &subject, &e.SubjectName, &e.NameHash)
 	if err != nil {
 		return s.wrap("record event", err)
@@ -157,7 +159,7 @@ func scanEvent(row scanner) (e Event, err error) {
 	var actor, subject sql.NullInt64
 	err = row.Scan(&e.ID, timeColumn{&e.At}, timeColumn{&e.LastAt}, &e.Times, &bucket, &e.Kind, &e.Reason,
 		&e.Actor, &actor, &e.ActorName, &subject, &e.SubjectName, &e.NameHash, &e.SessionID, &e.Address,
-		&e.UserAgent, &e.RequestID)
+		&e.UserAgent, &e.RequestID, &e.ActorToken)
 	e.Bucket, e.ActorID, e.SubjectID = bucket.String, actor.Int64, subject.Int64
 	return e, err
 }

@@ -35,7 +35,7 @@ func TestEventRoundTrip(t *testing.T) {
 		s := openStore(t, database(t))
 		var recorded []Event
 		s.Recorded = func(_ context.Context, e Event) { recorded = append(recorded, e) }
-		origin := Origin{ActorUser, 7, "zoe", "192.0.2.1", "agent", "request"}
+		origin := Origin{ActorUser, 7, "zoe", "192.0.2.1", "agent", "request", "token"}
 		ctx := WithOrigin(t.Context(), origin)
 		ada := addUser(t, s, "ada")
 		login := Event{Kind: EventLogin, Reason: "why", SubjectID: ada.ID, SessionID: "s"}
@@ -73,6 +73,7 @@ func TestEventAndChangeAreOne(t *testing.T) {
 		if _, err := s.DisableUser(ctx, bob.ID, epoch); err != nil {
 			t.Fatal(err)
 		}
+		addToken(t, s, "adas token", ada.ID)
 		if err := s.RememberKeys(ctx, epoch, []string{"old"}); err != nil {
 			t.Fatal(err)
 		}
@@ -101,6 +102,10 @@ func TestEventAndChangeAreOne(t *testing.T) {
 				_, err := s.RedeemPasswordReset(ctx, redemption(reset, "h"))
 				return err
 			},
+			"token": func() error {
+				return s.CreatePersonalToken(ctx, testToken("new", ada.ID), manyTokens)
+			},
+			"token's end": func() error { return s.DeletePersonalToken(ctx, ada.ID, "adas token", epoch) },
 			"all sessions": func() error {
 				_, err := s.EndAllSessions(ctx, EndedByOperator, epoch)
 				return err

@@ -65,14 +65,27 @@ func endEvent(userID int64, reason EndedReason, ended []string) Event {
 	return e
 }
 
-// revoke writes sessions to the revocation feed: those that ended, and those whose user was changed. It
-// stamps them with the clock of the database: the clocks of replicas may differ by more than a poll looks
-// back.
-func (s *Store) revoke(ctx context.Context, tx *sql.Tx, sessionIDs []string) error {
+// revokeUser writes to the revocation feed what replicas may know of the user: live sessions and personal
+// access tokens. It returns their ids.
+func (s *Store) revokeUser(ctx context.Context, tx *sql.Tx, userID int64) ([]string, error) {
+	const query = `SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL
+		UNION ALL SELECT id FROM personal_tokens WHERE user_id = $1`
+	ids, err := list(ctx, s.connection, tx, "list what to revoke", scanValue[string], query, userID)
+	if err != nil {
+		return nil, err
+	}
+	return ids, s.revoke(ctx, tx, ids)
+}
+
+// revoke writes sessions and personal access tokens to the revocation feed: those that ended, and those whose
+// user was changed. It stamps them with the clock of the database: the clocks of replicas may differ by more
+// than a poll looks back.
+func (s *Store) revoke(ctx context.Context, tx *sql.Tx, ids []string) error {
 	//nolint:gosec // G202: the clock is a constant
 	query := `INSERT INTO revocations (revoked_at, session_id) VALUES (` + s.engine.clock + `, $1)
 		ON CONFLICT DO NOTHING`
-	for _, id := range sessionIDs {
+	noteRevoked(ctx, ids)
+	for _, id := range ids {
 		began := time.Now()
 		_, err := tx.ExecContext(ctx, query, id)
 		if err := s.finish(ctx, "revoke session", began, err); err != nil {
@@ -82,7 +95,7 @@ func (s *Store) revoke(ctx context.Context, tx *sql.Tx, sessionIDs []string) err
 	return nil
 }
 
-// Revocations returns the ids of the sessions that ended in the latest past, by the clock of the database.
+// Revocations returns the ids that were revoked in the latest past, by the clock of the database.
 // EverySession among them stands for all sessions.
 func (s *Store) Revocations(ctx context.Context, past time.Duration) ([]string, error) {
 	query := `SELECT session_id FROM revocations WHERE revoked_at >= ` + s.engine.clock + ` - $1`

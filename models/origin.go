@@ -24,6 +24,8 @@ type Origin struct {
 	Address   string // IP address
 	UserAgent string
 	RequestID string
+
+	ActorToken string // id of the personal access token with which a user did it
 }
 
 type originKey struct{}

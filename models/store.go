@@ -14,6 +14,9 @@ type Store struct {
 
 	// Recorded is called with each event after the commit; nil for nobody. Set it before the store is used.
 	Recorded func(context.Context, Event)
+	// Revoked is called with the ids that a transaction wrote to the revocation feed, after the commit or an
+	// error; nil for nobody. Set it before the store is used.
+	Revoked func(ids ...string)
 
 	reads       statements
 	writes      statements
@@ -21,8 +24,11 @@ type Store struct {
 	eventNumber atomic.Uint64
 }
 
-// journal holds the events of one transaction until its commit.
-type journal struct{ events []Event }
+// journal holds the events and the revoked ids of one transaction until its commit.
+type journal struct {
+	events  []Event
+	revoked []string
+}
 
 type journalKey struct{}
 
@@ -33,13 +39,23 @@ func noteRecorded(ctx context.Context, e Event) {
 	}
 }
 
-// Transact is that of the connection. After the commit it hands the events of the transaction to Recorded.
+// noteRevoked keeps ids for Revoked.
+func noteRevoked(ctx context.Context, ids []string) {
+	if j, ok := ctx.Value(journalKey{}).(*journal); ok {
+		j.revoked = append(j.revoked, ids...)
+	}
+}
+
+// Transact is that of the connection. After the commit it tells Revoked and Recorded what the transaction did.
 func (s *Store) Transact(ctx context.Context, fn func(context.Context, *sql.Tx) error) error {
 	var written journal
 	err := s.connection.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		written.events = nil // it may run again
+		written = journal{} // it may run again
 		return fn(context.WithValue(ctx, journalKey{}, &written), tx)
 	})
+	if s.Revoked != nil {
+		s.Revoked(written.revoked...) // after an error too: nobody knows whether the commit took place
+	}
 	if err != nil || s.Recorded == nil {
 		return err
 	}

@@ -34,6 +34,9 @@ func tables() []table {
 		// Ended sessions stay for a while, so that their users can see why they ended.
 		{"sessions", session, retention{key: "id", column: "idle_ends_at", keep: 30 * day}},
 		{"password_resets", "id, user_id, hash, expires_at", retention{key: "id", column: "expires_at"}},
+		// Expired ones stay for a while, so that their owners can see why a program fails.
+		{"personal_tokens", "id, user_id, name, hash, roles, allows, created_at, expires_at, last_used_at",
+			retention{key: "id", column: "expires_at", keep: 30 * day}},
 		// Much longer than any replica looks back.
 		{"revocations", "revoked_at, session_id",
 			retention{key: "session_id", column: "revoked_at", keep: 10 * time.Minute, shared: true}},

@@ -25,7 +25,7 @@ type UserChange struct {
 type ChangedUser struct {
 	User
 	Ended []string // ids of the sessions that the change ended
-	Live  []string // ids of the sessions that replicas must read again, because the roles changed
+	Live  []string // ids of the sessions and tokens that replicas must read again, as the roles changed
 }
 
 // ChangeUser changes the user in one transaction, which records what has become different. The error is
@@ -97,16 +97,12 @@ func (s *Store) storeChange(
 	return changed, err
 }
 
-// rolesChanged tells replicas to read the user's sessions again, which live on. It returns their ids.
+// rolesChanged tells replicas to read the user's sessions and tokens again, which live on. It returns their
+// ids.
 func (s *Store) rolesChanged(
 	ctx context.Context, tx *sql.Tx, user User, at time.Time,
 ) (live []string, err error) {
-	live, err = list(ctx, s.connection, tx, "list sessions", scanValue[string],
-		`SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL`, user.ID)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.revoke(ctx, tx, live); err != nil {
+	if live, err = s.revokeUser(ctx, tx, user.ID); err != nil {
 		return nil, err
 	}
 	roles := strings.Join(user.Roles, " ")
@@ -120,13 +116,25 @@ func (s *Store) disabledChanged(
 	if !user.Disabled() {
 		return nil, s.record(ctx, tx, at, Event{Kind: EventUserEnabled, SubjectID: user.ID})
 	}
-	if ended, err = s.endIn(ctx, tx, user.ID, EndedByDisable, at, `id <> $4`, ""); err != nil {
+	if ended, err = s.endUser(ctx, tx, user.ID, at); err != nil {
 		return nil, err
 	}
 	if err := s.deleteResets(ctx, tx, user.ID); err != nil { // or they could be redeemed after an enable
 		return nil, err
 	}
 	return ended, s.record(ctx, tx, at, Event{Kind: EventUserDisabled, SubjectID: user.ID})
+}
+
+// endUser ends the sessions of the user, and tells replicas to read the personal access tokens again. It
+// returns the ids of the sessions.
+func (s *Store) endUser(
+	ctx context.Context, tx *sql.Tx, userID int64, at time.Time,
+) (ended []string, err error) {
+	if ended, err = s.endIn(ctx, tx, userID, EndedByDisable, at, `id <> $4`, ""); err != nil {
+		return nil, err
+	}
+	_, err = s.revokeUser(ctx, tx, userID) // only tokens are left
+	return ended, err
 }
 
 // DisableUser stops the user from logging in, and ends the user's sessions. It returns their ids. A second
@@ -155,7 +163,7 @@ func (s *Store) DeleteUser(
 		if err := keepAdmin(admins, User{ID: user.ID}); err != nil {
 			return err
 		}
-		if ended, err = s.endIn(ctx, tx, userID, EndedByDisable, at, `id <> $4`, ""); err != nil {
+		if ended, err = s.endUser(ctx, tx, userID, at); err != nil {
 			return err
 		}
 		// Before the user is gone, because it takes the name from there.

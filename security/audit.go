@@ -14,6 +14,7 @@ import (
 func As(ctx context.Context, principal Principal) context.Context {
 	origin := models.OriginOf(ctx)
 	origin.Actor, origin.ActorID, origin.ActorName = models.ActorUser, principal.UserID, principal.Username
+	origin.ActorToken = principal.TokenID
 	return models.WithOrigin(ctx, origin)
 }
 
@@ -27,6 +28,7 @@ func AsOperator(ctx context.Context, account string) context.Context {
 func asAnonymous(ctx context.Context) context.Context {
 	origin := models.OriginOf(ctx)
 	origin.Actor, origin.ActorID, origin.ActorName = models.ActorAnonymous, 0, ""
+	origin.ActorToken = ""
 	return models.WithOrigin(ctx, origin)
 }
 
@@ -76,6 +78,7 @@ func (s *Service) logEvent(ctx context.Context, e models.Event) {
 	add("actor", string(e.Actor))
 	id("actor.id", e.ActorID)
 	add("actor.name", e.ActorName)
+	add("actor.token", e.ActorToken)
 	add("client.address", e.Address)
 	add("user_agent.original", e.UserAgent)
 	add("request_id", e.RequestID)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -39,6 +40,9 @@ func (b *bench) allEvents() (all []models.Event) {
 func describe(e models.Event) string {
 	text := fmt.Sprintf("%s(%s) x%d of %s%s by %s %s", e.Kind, e.Reason, e.Times, e.SubjectName,
 		map[bool]string{true: "?"}[e.NameHash != ""], e.Actor, e.ActorName)
+	if e.ActorToken != "" {
+		text += " with a token"
+	}
 	if e.Address != "" {
 		text += " from " + e.Address + " " + e.UserAgent + " " + e.RequestID
 	}
@@ -61,6 +65,9 @@ func TestEveryActionLeavesItsEvents(t *testing.T) {
 	var ada models.User
 	var login Login
 	var reset, invitation Reset
+	tokenID := regexp.MustCompile(`\([0-9A-Za-z]{16} `)
+	var second models.PersonalToken
+	var text string
 	logIn := func(password string) error {
 		next, err := b.LogIn(t.Context(), Credentials{"Ada", password}, web)
 		if err == nil {
@@ -144,6 +151,22 @@ func TestEveryActionLeavesItsEvents(t *testing.T) {
 		{"end all", func() error { _, err := b.EndAllSessions(operator); return err },
 			[]string{"session_ended(ended_by_operator) x2 of  by operator root"}},
 		{"end all again", func() error { _, err := b.EndAllSessions(operator); return err }, nil},
+		{"token", func() (err error) {
+			ada, _ = b.FindUser(t.Context(), "ada")
+			_, text, err = b.CreateToken(As(ctx, newPrincipal(ada, "s")), newPrincipal(ada, "s"),
+				NewToken{Name: "deploy", Allows: []Allow{AllowAccount}})
+			return err
+		}, []string{"token_created(<id> deploy, allows account) x1 of ada by user ada" + from}},
+		{"token by a token", func() (err error) {
+			p, err := b.Identify(ctx, text)
+			if err != nil {
+				return err
+			}
+			second, _, err = b.CreateToken(As(ctx, *p), *p, NewToken{Name: "next"})
+			return err
+		}, []string{"token_created(<id> next) x1 of ada by user ada with a token" + from}},
+		{"token deleted", func() error { return b.DeleteToken(operator, ada.ID, second.ID) },
+			[]string{"token_deleted(<id> next) x1 of ada by operator root"}},
 		{"roles", func() error {
 			_, err := b.ChangeUser(operator, ada.ID, UserChange{Roles: []string{"guide", "cook"}})
 			return err
@@ -217,7 +240,7 @@ func TestEveryActionLeavesItsEvents(t *testing.T) {
 		all := b.allEvents()
 		var got []string
 		for _, e := range all[seen:] {
-			got = append(got, describe(e))
+			got = append(got, tokenID.ReplaceAllString(describe(e), "(<id> "))
 			kinds[e.Kind] = true
 			if n := strings.Count(log.String(), "event.name="+string(e.Kind)+" "); n == 0 {
 				t.Errorf("%s: no line about %s", step.name, e.Kind)
@@ -237,7 +260,7 @@ func TestEveryActionLeavesItsEvents(t *testing.T) {
 		t.Errorf("%d lines about %d events", lines, rows)
 	}
 	b.wantNoSecret(log.String(), goodPassword, nextPassword, "my password", "wrong ", login.RefreshToken,
-		goodKey, nextKey, secretOf(reset), secretOf(invitation))
+		goodKey, nextKey, secretOf(reset), secretOf(invitation), text, text[28:50])
 }
 
 // secretOf is the part of a reset's token that nobody else may know.

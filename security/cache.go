@@ -18,10 +18,10 @@ const liveTTL = 5 * time.Minute
 // Both parts are bounded. Whoever ends a session evicts it here, and the feed does so on the other replicas.
 type cache struct {
 	tokens   *otter.Cache[tokenSum, *verified]
-	sessions *otter.Cache[string, *liveSession]
-	epoch    atomic.Int64 // counts evictions of all sessions
-	hits     atomic.Int64 // requests that needed no database
-	loads    atomic.Int64 // sessions read from the database
+	sessions *otter.Cache[string, *liveSession] // personal access tokens are here, too, by their ids
+	epoch    atomic.Int64                       // counts evictions of all sessions
+	hits     atomic.Int64                       // requests that needed no database
+	loads    atomic.Int64                       // sessions read from the database
 
 	tokenHits      atomic.Int64 // tokens that were not verified again
 	tokenMisses    atomic.Int64 // tokens that were verified
@@ -38,14 +38,16 @@ func sumOf(text string) tokenSum { return sha256.Sum256([]byte(text)) }
 // verified is what a token says, with the ring whose key had signed it. It is shared and never changed.
 type verified struct {
 	claims token.Claims
-	ring   *token.KeyRing
+	ring   *token.KeyRing // nil for a personal access token, which no key signs
 }
 
-// liveSession is a session that had not ended when it was read. It is shared and never changed.
+// liveSession is a session, or a personal access token, that had not ended when it was read. It is shared;
+// only used changes.
 type liveSession struct {
 	principal Principal
-	endsAt    int64 // milliseconds since 1970 UTC: the sooner of its two limits
-	epoch     int64 // of the cache, from before it was read
+	endsAt    int64        // milliseconds since 1970 UTC: the sooner of its two limits
+	epoch     int64        // of the cache, from before it was read
+	used      atomic.Int64 // of a token: when a use was last noted, in milliseconds since 1970 UTC
 }
 
 func newCache(size int, now func() time.Time) (*cache, error) {

@@ -12,9 +12,11 @@
 //   - ring: the signing keys, each a secret or a private key. The first signs, all verify.
 //   - rotation: that exchange. The token after it is the newest, the one before it is the previous one.
 //   - grace period: the seconds in which the previous refresh token still gets the same successor.
-//   - principal: the user and session behind a checked request.
+//   - personal access token: an opaque text that a program sends in place of an access token. It lives for
+//     months, and needs no session.
+//   - principal: the user behind a checked request, with the session or the personal access token.
 //   - cache: verified tokens and live sessions, in the memory of one replica.
-//   - revocation feed: the table of sessions that ended. Each replica polls it and evicts them.
+//   - revocation feed: the table of sessions and tokens that ended. Each replica polls it and evicts them.
 //   - fresh, stale: whether the latest poll is recent enough to trust the cache.
 //   - outage: the time in which a replica could not read the feed.
 //   - replica: one of several processes on the same database.

@@ -30,6 +30,8 @@ const (
 	WrongPassword        Code = "wrong_password"
 	Throttled            Code = "throttled"
 	Forbidden            Code = "forbidden"
+	TokenNotAllowed      Code = "token_not_allowed"
+	TooManyTokens        Code = "too_many_tokens"
 	Overloaded           Code = "overloaded"
 )
 
@@ -40,6 +42,7 @@ type Error struct {
 	Reason     models.EndedReason // why the session ended
 	Roles      []string           // one of which the principal needs
 	RetryAfter time.Duration      // zero: unknown
+	Personal   bool               // whether it is about a personal access token, which nobody refreshes
 	Err        error              // the private cause, for the log only
 }
 

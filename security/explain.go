@@ -11,6 +11,10 @@ import (
 	"sherpa/security/token"
 )
 
+// IsPersonal reports whether a text, perhaps with its scheme, is meant as a personal access token. Explain
+// needs no keys for it.
+func IsPersonal(text string) bool { return token.IsPersonal(withoutScheme(text)) }
+
 // Check is one of the checks that an access token goes through.
 type Check struct {
 	Name   string `json:"check"`
@@ -29,8 +33,13 @@ type Explanation struct {
 // Explain says of each check whether the token passes it, in the order of the guard. It goes on after an
 // error where that makes sense, so that somebody who asks "why 401?" sees everything at once.
 func Explain(ctx context.Context, with Explanation, text string) []Check {
+	text = withoutScheme(text)
 	var e explainer
-	access, err := token.ParseAccess(withoutScheme(text))
+	if token.IsPersonal(text) {
+		e.explainPersonal(ctx, with, text)
+		return e.checks
+	}
+	access, err := token.ParseAccess(text)
 	if !e.add("shape", err, "three parts in base64url") {
 		return e.checks
 	}
@@ -137,4 +146,46 @@ func state(user models.User) string {
 		return "disabled since " + user.DisabledAt.Format(time.RFC3339)
 	}
 	return "enabled"
+}
+
+// explainPersonal never repeats the token: only its id, which is no secret.
+func (e *explainer) explainPersonal(ctx context.Context, with Explanation, text string) {
+	presented, err := token.ParsePersonal(text)
+	if !e.add("shape", err, "the form and the checksum of a personal access token") {
+		return
+	}
+	if with.Store == nil {
+		e.note("token", false, "not looked up: there is no database here")
+		return
+	}
+	stored, user, err := with.Store.PersonalTokenWithUser(ctx, presented.ID)
+	switch {
+	case errors.Is(err, models.ErrNotFound):
+		e.note("token", false, "%s does not exist: it or its user was deleted, or it expired long ago, or it is "+
+			"in another database", presented.ID)
+		return
+	case err != nil:
+		e.note("token", false, "%v", err)
+		return
+	case !presented.Matches(stored.Hash):
+		e.note("token", false, "%s exists, and its secret is another one", presented.ID)
+		return
+	}
+	e.explainStored(stored, user, with.Now)
+}
+
+func (e *explainer) explainStored(t models.PersonalToken, owner models.User, now time.Time) {
+	e.note("token", true, "%s, %q", t.ID, t.Name)
+	e.note("valid until", now.Before(t.ExpiresAt), "%s", relative(t.ExpiresAt.Unix(), now))
+	e.note("user", !owner.Disabled(), "%s (%d), %s", owner.Username, owner.ID, state(owner))
+	p := personalPrincipal(t, owner)
+	e.note("roles", true, "%s; it was made with %s", orNone(p.Roles), orNone(t.Roles))
+	e.note("allow", true, "%s", orNone(t.Allows))
+}
+
+func orNone(words []string) string {
+	if len(words) == 0 {
+		return "none"
+	}
+	return strings.Join(words, ", ")
 }

@@ -112,3 +112,53 @@ func TestExplainNamesTheKey(t *testing.T) {
 		}
 	}
 }
+
+func TestExplainPersonal(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ada := b.addUser("ada", "guide", "cook")
+	made, text := b.addToken(ada, NewToken{Name: "deploy", Roles: []string{"cook", "guide"}})
+	_, gone := b.addToken(ada, NewToken{Name: "gone"})
+	goneID := gone[11:27]
+	if err := b.DeleteToken(t.Context(), ada.ID, goneID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.RemoveRole(t.Context(), ada.ID, "cook"); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		text   string
+		change func(*Explanation)
+		fails  []string
+		says   string
+	}{
+		"good":        {text, nil, nil, "guide; it was made with cook, guide"},
+		"a header":    {"Authorization: Bearer " + text, nil, []string{"shape"}, ""},
+		"with scheme": {"JWT " + text + "\n", nil, nil, made.ID + `, "deploy"`},
+		"typo":        {text[:76] + "!", nil, []string{"shape"}, "the form"},
+		"expired": {text, func(e *Explanation) { e.Now = e.Now.Add(91 * 24 * time.Hour) },
+			[]string{"valid until"}, "24h0m0s ago"},
+		"no database": {text, func(e *Explanation) { e.Store = nil }, []string{"token"}, "no database"},
+		"deleted":     {gone, nil, []string{"token"}, "does not exist"},
+		"wrong secret": {withSecret(text[:27], gone[27:71]), nil, []string{"token"},
+			"another one"},
+	} {
+		with := Explanation{Settings: b.Settings, Store: b.Store, Now: b.clock.Now()}
+		if tt.change != nil {
+			tt.change(&with)
+		}
+		var fails []string
+		all := ""
+		for _, check := range Explain(t.Context(), with, tt.text) {
+			if all += check.Detail + "\n"; !check.OK {
+				fails = append(fails, check.Name)
+			}
+		}
+		if diff := cmp.Diff(tt.fails, fails); diff != "" || !strings.Contains(all, tt.says) {
+			t.Errorf("%s: %s\n%s", name, diff, all)
+		}
+		if strings.Contains(all, text[28:60]) || strings.Contains(all, gone[28:60]) {
+			t.Errorf("%s: it repeats the secret:\n%s", name, all)
+		}
+	}
+}

@@ -298,6 +298,18 @@ func (g *Gate) RequireRole(roles ...string) func(*gin.Context) error {
 	}
 }
 
+// RequireAllow returns a guard that stands behind Guard. It stops personal access tokens that are not allowed
+// this; a session passes.
+func (g *Gate) RequireAllow(what Allow) func(*gin.Context) error {
+	return func(c *gin.Context) error {
+		principal, ok := PrincipalOf(c)
+		if !ok || !principal.May(what) {
+			return &Error{Code: TokenNotAllowed, Fact: "it was made without `" + string(what) + "` in `allow`"}
+		}
+		return nil
+	}
+}
+
 // PrincipalOf returns who makes the request, or false outside the protected routes.
 func PrincipalOf(c *gin.Context) (Principal, bool) {
 	principal, ok := c.Value(keyPrincipal).(*Principal)

@@ -12,24 +12,34 @@ import (
 	"sherpa/security/token"
 )
 
-// Identify returns the principal whom an access token names. A token is verified once; after that its claims
-// come from the cache, because the same text has the same claims. Its times, its session and its user are
-// checked every time. The errors are those of Verify and Identity.
+// Identify returns the principal whom an access token or a personal one names. A token is verified once;
+// after that its claims come from the cache, because the same text has the same claims. Its times, its
+// session and its user are checked every time. The errors are those of Verify and Identity.
 func (s *Service) Identify(ctx context.Context, text string) (*Principal, error) {
+	if token.IsPersonal(text) {
+		return s.usePersonal(ctx, text)
+	}
+	_, principal, err := s.identifyAccess(ctx, text)
+	return principal, err
+}
+
+// identifyAccess is Identify for an access token. It also returns its claims.
+func (s *Service) identifyAccess(ctx context.Context, text string) (*token.Claims, *Principal, error) {
 	ring := s.Keys() // once: what this ring verified must not pass as verified by the next one
 	if claims, ok := s.cache.claims(text, ring); ok {
-		return s.Identity(ctx, claims)
+		principal, err := s.Identity(ctx, claims)
+		return claims, principal, err
 	}
 	s.cache.tokenMisses.Add(1)
 	claims, err := s.verify(text, ring)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	principal, err := s.Identity(ctx, &claims)
 	if err == nil {
 		s.cache.put(text, ring, claims)
 	}
-	return principal, err
+	return &claims, principal, err
 }
 
 // Verify returns the claims of an access token that a key of the ring signed, after every check that does not
@@ -49,7 +59,7 @@ func (s *Service) Identity(ctx context.Context, claims *token.Claims) (*Principa
 	if err := claims.CheckTimes(now); err != nil {
 		return nil, tokenError(err)
 	}
-	live, err := s.liveSession(ctx, claims.SessionID, now)
+	live, err := s.live(ctx, claims.SessionID, now, (*Service).loadSession)
 	if err != nil {
 		return nil, err
 	}
@@ -59,10 +69,14 @@ func (s *Service) Identity(ctx context.Context, claims *token.Claims) (*Principa
 	return &live.principal, nil
 }
 
-// liveSession returns the session with its principal, from the cache if the cache is fresh.
-func (s *Service) liveSession(ctx context.Context, id string, now time.Time) (*liveSession, error) {
+// loader reads a session, or a personal access token, from the database. Only a live one has no error, so
+// only that is cached.
+type loader func(s *Service, ctx context.Context, id string) (*liveSession, error)
+
+// live returns the session or the token with its principal, from the cache if the cache is fresh.
+func (s *Service) live(ctx context.Context, id string, now time.Time, load loader) (*liveSession, error) {
 	if !s.feed.fresh(ctx, now) {
-		return s.loadSession(ctx, id) // fails closed: the outage is longer than cacheGrace
+		return load(s, ctx, id) // fails closed: the outage is longer than cacheGrace
 	}
 	epoch := s.cache.epoch.Load()
 	live, ok := s.cache.sessions.GetIfPresent(id)
@@ -73,14 +87,15 @@ func (s *Service) liveSession(ctx context.Context, id string, now time.Time) (*l
 	if ok {
 		s.cache.evict(id) // a refresh may have prolonged it, or all sessions were evicted since it was read
 	}
-	live, err := s.cache.sessions.Get(ctx, id, otter.LoaderFunc[string, *liveSession](s.loadSession))
+	read := func(ctx context.Context, id string) (*liveSession, error) { return load(s, ctx, id) }
+	live, err := s.cache.sessions.Get(ctx, id, otter.LoaderFunc[string, *liveSession](read))
 	if err == nil && live.epoch < epoch { // a load that began before all sessions were evicted
-		return s.loadSession(ctx, id)
+		return load(s, ctx, id)
 	}
 	return live, err
 }
 
-// loadSession reads the session. Only a live one is returned without an error, so only that is cached.
+// loadSession is a loader.
 func (s *Service) loadSession(ctx context.Context, id string) (*liveSession, error) {
 	s.cache.loads.Add(1)
 	epoch := s.cache.epoch.Load()

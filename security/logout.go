@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"sherpa/models"
+	"sherpa/security/token"
 )
 
 // Scope says which sessions a logout ends.
@@ -26,6 +27,9 @@ func (s *Service) LogOut(ctx context.Context, accessToken string, scope Scope) (
 }
 
 func (s *Service) logOut(ctx context.Context, accessToken string, scope Scope) (*Principal, error) {
+	if token.IsPersonal(accessToken) {
+		return s.logOutPersonal(ctx, accessToken)
+	}
 	claims, err := s.Verify(accessToken)
 	if err != nil {
 		return nil, err
@@ -39,6 +43,16 @@ func (s *Service) logOut(ctx context.Context, accessToken string, scope Scope) (
 		return nil, err
 	}
 	return principal, s.endByScope(As(ctx, *principal), principal.UserID, principal.SessionID, scope)
+}
+
+// logOutPersonal never succeeds: a program that takes its token for a session must not believe that the token
+// is worthless now.
+func (s *Service) logOutPersonal(ctx context.Context, text string) (*Principal, error) {
+	principal, err := s.Identify(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	return principal, &Error{Code: TokenNotAllowed, Fact: "it has no session that could end"}
 }
 
 // LogOutByRefreshToken is LogOut for a client that has only its refresh token left. A token that was used

@@ -13,7 +13,8 @@ const (
 	purgePause    = 20 * time.Millisecond // lets other writers in between
 )
 
-// Run reads the revocation feed and deletes old rows until ctx ends. It returns when both have stopped.
+// Run reads the revocation feed, deletes old rows and writes when tokens were used, until ctx ends. It
+// returns when all of it has stopped.
 func (s *Service) Run(ctx context.Context) {
 	var work sync.WaitGroup
 	work.Go(func() {
@@ -21,6 +22,10 @@ func (s *Service) Run(ctx context.Context) {
 		every(ctx, pollInterval, func() { failing = s.report(ctx, failing, s.Poll(ctx)) })
 	})
 	work.Go(func() { every(ctx, purgeInterval, func() { s.Purge(ctx) }) })
+	work.Go(func() {
+		every(ctx, usesInterval, func() { s.WriteUses(ctx) })
+		s.WriteUses(context.WithoutCancel(ctx)) // the last ones
+	})
 	work.Wait()
 }
 

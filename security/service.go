@@ -51,6 +51,7 @@ type Service struct {
 	cache    *cache
 	feed     *feed
 	failures *failureRows
+	uses     *uses
 }
 
 // NewService returns a service of these parts.
@@ -62,8 +63,12 @@ func NewService(parts Parts) (*Service, error) {
 	parts.Policy.Words = append(parts.Policy.Words, "sherpa", DemoPassword)
 	s := &Service{
 		Parts: parts, cache: cache, feed: newFeed(parts.Store, cache, parts.Now), failures: newFailureRows(),
+		uses: newUses(parts.Settings.CacheSize),
 	}
 	s.keys.Store(&parts.Keys)
+	if parts.Store.Revoked == nil {
+		parts.Store.Revoked = cache.evict // here at once; other replicas poll the feed
+	}
 	if parts.Store.Recorded == nil {
 		parts.Store.Recorded = s.logEvent
 	}

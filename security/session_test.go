@@ -245,7 +245,7 @@ func overtakeLoads(t *testing.T, b *bench, login Login, end func(context.Context
 		wg.Go(func() {
 			for range 50 {
 				gone := ended.Load()
-				_, err := b.liveSession(t.Context(), login.Session.ID, b.Now())
+				_, err := b.live(t.Context(), login.Session.ID, b.Now(), (*Service).loadSession)
 				if gone && err == nil {
 					t.Error("a session passed after it had ended")
 					return
@@ -260,7 +260,8 @@ func overtakeLoads(t *testing.T, b *bench, login Login, end func(context.Context
 		ended.Store(true)
 	})
 	wg.Wait()
-	if _, err := b.liveSession(t.Context(), login.Session.ID, b.Now()); !HasCode(err, SessionEnded) {
+	_, err := b.live(t.Context(), login.Session.ID, b.Now(), (*Service).loadSession)
+	if !HasCode(err, SessionEnded) {
 		t.Fatal(err)
 	}
 }

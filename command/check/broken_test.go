@@ -285,8 +285,8 @@ func brokenSchemes() []broken {
 				"signature-missing token-truncated token-extended token-base64 token-foreign " +
 				"refresh-as-access " +
 				"logout logout-twice logout-by-refresh-token refresh refresh-reuse session-list " +
-				"session-end " +
-				"session-unknown head path-blank path-utf8 path-plus path-percent forwarded-for " +
+				"session-end session-unknown personal-token personal-account personal-forged " +
+				"head path-blank path-utf8 path-plus path-percent forwarded-for " +
 				"forwarded-others cors " +
 				"cache-repeat cache-stranger cache-logout verify verify-role verify-forged verify-logout " +
 				"own-sessions",
@@ -443,7 +443,8 @@ func brokenSessions() []broken {
 			name: "nothing ends a session", fault: refuses503(ends),
 			red: "logout logout-twice logout-by-refresh-token refresh-after-logout logout-needs-token " +
 				"session-end " +
-				"session-unknown cache-logout verify-refuses verify-logout own-sessions",
+				"session-unknown personal-token personal-account personal-forged " +
+				"cache-logout verify-refuses verify-logout own-sessions",
 		},
 		{name: "the refresh token stays", fault: keepsRefreshToken(), red: "refresh refresh-reuse"},
 		{name: "no grace", fault: noGrace(), red: "refresh-retry refresh-reuse"},
@@ -451,6 +452,25 @@ func brokenSessions() []broken {
 		{
 			name: "accepts any refresh token", red: "refresh-garbage",
 			fault: lets(body(func(text string) bool { return text == `{"refresh_token":"garbage"}` })),
+		},
+		{
+			name: "an end of a personal access token that is not passed on", red: "personal-token",
+			fault: swallows(204, func(r *http.Request) bool {
+				return r.Method == "DELETE" && strings.HasPrefix(r.URL.Path, "/auth/tokens/")
+			}),
+		},
+		{
+			name: "a personal access token that may do all", red: "personal-account",
+			fault: lets(func(r *http.Request) bool {
+				return r.URL.Path == "/auth/sessions" &&
+					strings.Contains(r.Header.Get("Authorization"), "sherpa_pat_")
+			}),
+		},
+		{
+			name: "any personal access token", red: "personal-forged",
+			fault: lets(func(r *http.Request) bool {
+				return strings.HasSuffix(r.Header.Get("Authorization"), "000000")
+			}),
 		},
 		{name: "refresh by GET", red: "refresh-by-post", fault: lets(at("GET", "/auth/refresh"))},
 		{
@@ -460,7 +480,7 @@ func brokenSessions() []broken {
 			}),
 		},
 		{
-			name: "DELETE that is not passed on", red: "session-end session-unknown verify-refuses",
+			name: "DELETE that is not passed on", red: "session-end session-unknown personal-token verify-refuses",
 			fault: swallows(204, func(r *http.Request) bool { return r.Method == "DELETE" }),
 		},
 	}
@@ -594,7 +614,7 @@ func brokenRequests() []broken {
 
 func unknown(r *http.Request) bool {
 	known := regexp.MustCompile(
-		`^/(|healthz|readyz|auth(/(me|verify|refresh|logout|password|password-reset|sessions|sessions/[A-Za-z0-9_-]+))?` +
+		`^/(|healthz|readyz|auth(/(me|verify|refresh|logout|password|password-reset|(sessions|tokens)(/[A-Za-z0-9_-]+)?))?` +
 			`|\.well-known/jwks\.json|problems/\w+|mountain/[^/]+)$`,
 	)
 	return !known.MatchString(r.URL.Path) || strings.Contains(r.URL.Path, "nobodys")

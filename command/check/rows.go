@@ -31,6 +31,7 @@ func groups() []group {
 		{"authorization", schemeRows()},
 		{"forged tokens", forgeryRows()},
 		{"sessions", sessionRows()},
+		{"personal access tokens", personalRows()},
 		{"requests", requestRows()},
 		{"paths", pathRows()},
 		{"proxy", proxyRows()},

@@ -220,6 +220,11 @@ const promised = time.Second
 // gone asks with the token of a session that has just ended, until several answers in a row refuse it: each
 // replica behind a proxy may answer. They have a second for it.
 func (p *probe) gone(ctx context.Context, access, reason string) (string, error) {
+	return p.refused(ctx, access, "session_ended", reason)
+}
+
+// refused is gone for a token that is refused with this code and reason.
+func (p *probe) refused(ctx context.Context, access, code, reason string) (string, error) {
 	const inARow = 4
 	start := p.Now()
 	passed, lastPass := 0, time.Duration(0)
@@ -238,7 +243,7 @@ func (p *probe) gone(ctx context.Context, access, reason string) (string, error)
 			}
 			continue
 		}
-		if _, err := a.want(http.StatusUnauthorized, "session_ended"); err != nil {
+		if _, err := a.want(http.StatusUnauthorized, code); err != nil {
 			return "", err
 		}
 		if got := a.problem().Reason; got != reason {

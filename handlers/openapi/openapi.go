@@ -40,6 +40,7 @@ type Resource struct {
 	Any       bool     // whether GET stands for every method, HEAD and OPTIONS included
 	Protected bool     // behind the check of the access token
 	Roles     []string // one of which the principal needs; none for every principal
+	Allow     string   // that a personal access token needs; "" for none
 	File      string   // the fragment that describes it, or should
 }
 
@@ -48,6 +49,7 @@ type Common struct {
 	Every     []string // of all routes
 	Protected []string // of routes behind the check of the access token
 	Role      []string // of routes for a role
+	Allow     []string // of routes that a personal access token must be allowed
 	Body      []string // of routes that read a body
 	NoRoute   []string // of paths without a resource
 	NoMethod  []string // of methods that the resource does not have

@@ -34,13 +34,18 @@ func (b *builder) completeOperation(r Resource, operation *object) error {
 		operation.set("security", []any{})
 	}
 	if len(r.Roles) > 0 {
-		text, _ := operation.get("description").(string)
-		roles := strings.Join(r.Roles, "` or `")
-		text = strings.TrimSpace(text) + "\n\nOnly for users with the role `" + roles + "`."
-		operation.set("description", text)
+		describeMore(operation, "Only for users with the role `"+strings.Join(r.Roles, "` or `")+"`.")
+	}
+	if r.Allow != "" {
+		describeMore(operation, "A personal access token needs `"+r.Allow+"` in `allow`.")
 	}
 	operation.set("responses", responses)
 	return nil
+}
+
+func describeMore(operation *object, more string) {
+	text, _ := operation.get("description").(string)
+	operation.set("description", strings.TrimSpace(text)+"\n\n"+more)
 }
 
 // codesOf returns the codes of all problems with which the operation may answer. Those of x-problems are its
@@ -53,6 +58,9 @@ func (b *builder) codesOf(r Resource, operation *object) ([]string, error) {
 	}
 	if len(r.Roles) > 0 {
 		codes = append(codes, b.common.Role...)
+	}
+	if r.Allow != "" {
+		codes = append(codes, b.common.Allow...)
 	}
 	if operation.has("requestBody") {
 		codes = append(codes, b.common.Body...)

@@ -90,7 +90,9 @@ func (r KeyRing) FindRefresh(sessionID string, count int64, hash string) (string
 }
 
 // HashRefresh returns what the database keeps of a refresh token. A secret of 256 bits needs no slow hash.
-func HashRefresh(text string) string {
+func HashRefresh(text string) string { return hashText(text) }
+
+func hashText(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }

@@ -1,0 +1,123 @@
+package handlers
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"sherpa/models"
+	"sherpa/security"
+)
+
+// PersonalTokens are the principal's personal access tokens.
+type PersonalTokens struct {
+	Service *security.Service
+}
+
+type personalRequest struct {
+	Name   *string          `json:"name"`
+	Days   *int64           `json:"expires_in_days"`
+	Roles  []string         `json:"roles"`
+	Allows []security.Allow `json:"allow"`
+}
+
+type personalResponse struct {
+	ID         string     `json:"id"`
+	Name       string     `json:"name"`
+	Token      string     `json:"token,omitempty"` // once, when it is made
+	Roles      []string   `json:"roles"`
+	Allows     []string   `json:"allow"`
+	CreatedAt  time.Time  `json:"created_at"`
+	ExpiresAt  time.Time  `json:"expires_at"`
+	LastUsedAt *time.Time `json:"last_used_at"`
+}
+
+type personalsResponse struct {
+	Items []personalResponse `json:"items"`
+}
+
+// Post makes one. The answer is the only one that has its text.
+func (p PersonalTokens) Post(c *gin.Context) error {
+	request, err := ReadJSON[personalRequest](c)
+	if err != nil {
+		return err
+	}
+	wanted, err := request.token()
+	if err != nil {
+		return err
+	}
+	made, text, err := p.Service.CreateToken(security.ContextOf(c), principalOf(c), wanted)
+	var broken *security.TokenRuleError
+	if errors.As(err, &broken) {
+		detail := "`" + broken.Member + "`: " + broken.Reason + "."
+		return InvalidRequest(detail, FieldError{Detail: detail, Pointer: "#/" + broken.Member})
+	}
+	if err != nil {
+		return err
+	}
+	view := viewPersonal(made)
+	view.Token = text
+	c.JSON(http.StatusCreated, view)
+	return nil
+}
+
+const day = 24 * time.Hour
+
+func (r personalRequest) token() (security.NewToken, error) {
+	rules := []Rule{Text("name", r.Name, 1, maxBody)}
+	wanted := security.NewToken{Roles: r.Roles, Allows: r.Allows}
+	if r.Days != nil {
+		rules = append(rules, Number("expires_in_days", r.Days, 1, int64(security.MaxTokenLife/day)))
+		wanted.Life = time.Duration(*r.Days) * day
+	}
+	if err := Check(rules...); err != nil {
+		return wanted, err
+	}
+	wanted.Name = *r.Name
+	return wanted, nil
+}
+
+// Get lists them, the newest first, expired ones included.
+func (p PersonalTokens) Get(c *gin.Context) error {
+	all, err := p.Service.Tokens(c.Request.Context(), principalOf(c).UserID)
+	if err != nil {
+		return err
+	}
+	response := personalsResponse{Items: []personalResponse{}}
+	for _, t := range all {
+		response.Items = append(response.Items, viewPersonal(t))
+	}
+	c.JSON(http.StatusOK, response)
+	return nil
+}
+
+func viewPersonal(t models.PersonalToken) personalResponse {
+	view := personalResponse{
+		ID: t.ID, Name: t.Name, Roles: append([]string{}, t.Roles...), Allows: append([]string{}, t.Allows...),
+		CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt,
+	}
+	if !t.LastUsedAt.IsZero() {
+		view.LastUsedAt = &t.LastUsedAt
+	}
+	return view
+}
+
+// OnePersonalToken is one of the principal's personal access tokens.
+type OnePersonalToken struct {
+	Service *security.Service
+}
+
+// Delete deletes it. A token of somebody else is not found.
+func (p OnePersonalToken) Delete(c *gin.Context) error {
+	id, err := PathText(c, "id")
+	if err != nil {
+		return err
+	}
+	if err := p.Service.DeleteToken(security.ContextOf(c), principalOf(c).UserID, id); err != nil {
+		return err
+	}
+	c.Status(http.StatusNoContent)
+	return nil
+}
