@@ -14,6 +14,8 @@ type Store struct {
 
 	// Recorded is called with each event after the commit; nil for nobody. Set it before the store is used.
 	Recorded func(context.Context, Event)
+	// Revoked is called after each commit that has written to the feed; nil for nobody. As above.
+	Revoked func()
 
 	reads       statements
 	writes      statements
@@ -21,8 +23,11 @@ type Store struct {
 	eventNumber atomic.Uint64
 }
 
-// journal holds the events of one transaction until its commit.
-type journal struct{ events []Event }
+// journal holds what one transaction does until its commit: its events, and whether it wrote to the feed.
+type journal struct {
+	events  []Event
+	revoked bool
+}
 
 type journalKey struct{}
 
@@ -33,18 +38,30 @@ func noteRecorded(ctx context.Context, e Event) {
 	}
 }
 
-// Transact is that of the connection. After the commit it hands the events of the transaction to Recorded.
+// noteRevoked makes the commit call Revoked.
+func noteRevoked(ctx context.Context) {
+	if j, ok := ctx.Value(journalKey{}).(*journal); ok {
+		j.revoked = true
+	}
+}
+
+// Transact is that of the connection. After the commit it calls Recorded and Revoked.
 func (s *Store) Transact(ctx context.Context, fn func(context.Context, *sql.Tx) error) error {
 	var written journal
 	err := s.connection.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		written.events = nil // it may run again
+		written = journal{} // it may run again
 		return fn(context.WithValue(ctx, journalKey{}, &written), tx)
 	})
-	if err != nil || s.Recorded == nil {
+	if err != nil {
 		return err
 	}
-	for _, e := range written.events {
-		s.Recorded(ctx, e)
+	if s.Recorded != nil {
+		for _, e := range written.events {
+			s.Recorded(ctx, e)
+		}
+	}
+	if s.Revoked != nil && written.revoked {
+		s.Revoked()
 	}
 	return nil
 }

@@ -33,9 +33,9 @@ func tables() []table {
 		{"users", userColumns, forever},
 		// Ended sessions stay for a while, so that their users can see why they ended.
 		{"sessions", session, retention{key: "id", column: "idle_ends_at", keep: 30 * day}},
-		// Much longer than any replica looks back.
+		// Longer than any access token lives (24 h at most): verifiers want all that their tokens depend on.
 		{"revocations", "revoked_at, session_id",
-			retention{key: "session_id", column: "revoked_at", keep: 10 * time.Minute, shared: true}},
+			retention{key: "session_id", column: "revoked_at", keep: 25 * time.Hour, shared: true}},
 		{"login_failures", "key, tries, next_at", retention{key: "key", column: "next_at", keep: day}},
 		{"login_rates", "key, whole_at", retention{key: "key", column: "whole_at"}},
 		{"known_addresses", "key, logged_in_at",
