@@ -49,6 +49,7 @@ func (a *api) routes(open, protected group) {
 	a.resource(protected, "/auth/sessions", Sessions{Service: a.service})
 	a.resource(protected, "/auth/sessions/:id", OneSession{Service: a.service})
 	a.resource(protected, "/auth/events", Events{Service: a.service})
+	a.resource(a.role("verifier"), "/auth/revocations", Feed{Service: a.service, Stopping: a.stopping})
 
 	a.resource(open, pathPublicKeys, PublicKeys{Service: a.service})
 	a.resource(open, "/", a.index)

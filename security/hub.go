@@ -230,8 +230,8 @@ type News struct {
 	Entries       []models.Revocation
 }
 
-// some reports whether a reader need not wait.
-func (n News) some() bool { return n.Reset || len(n.Entries) > 0 }
+// Some reports whether there is anything new.
+func (n News) Some() bool { return n.Reset || len(n.Entries) > 0 }
 
 // after returns what the reader lacks.
 func (h *hub) after(c Cursor) look {
@@ -308,7 +308,7 @@ func (s *Service) News(
 	ctx context.Context, after Cursor, wait time.Duration, stop <-chan struct{},
 ) (News, error) {
 	found, err := s.look(ctx, after)
-	if err != nil || found.some() {
+	if err != nil || found.Some() {
 		return found.News, err
 	}
 	if s.hub.enter(s.Settings.MaxWaiting) {
@@ -338,7 +338,7 @@ func (s *Service) await(
 			return News{}, ctx.Err()
 		}
 		var err error
-		if found, err = s.look(ctx, after); err != nil || found.some() {
+		if found, err = s.look(ctx, after); err != nil || found.Some() {
 			return found.News, err
 		}
 	}
