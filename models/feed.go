@@ -69,18 +69,18 @@ func endEvent(userID int64, reason EndedReason, ended []string) Event {
 // revoke writes sessions to the revocation feed: those that ended, and those whose user was changed. It
 // stamps them with the clock of the database: the clocks of replicas may differ by more than a poll looks
 // back.
-func (s *Store) revoke(ctx context.Context, tx *sql.Tx, sessionIDs []string) error {
+func (s *Store) revoke(ctx context.Context, tx *sql.Tx, ids []string) error {
 	//nolint:gosec // G202: the clock is a constant
 	query := `INSERT INTO revocations (revoked_at, session_id) VALUES (` + s.engine.clock + `, $1)
 		ON CONFLICT DO NOTHING`
-	for _, id := range sessionIDs {
+	noteRevoked(ctx, ids)
+	for _, id := range ids {
 		began := time.Now()
 		_, err := tx.ExecContext(ctx, query, id)
 		if err := s.finish(ctx, "revoke session", began, err); err != nil {
 			return err
 		}
 	}
-	noteRevoked(ctx)
 	return nil
 }
 

@@ -14,8 +14,9 @@ type Store struct {
 
 	// Recorded is called with each event after the commit; nil for nobody. Set it before the store is used.
 	Recorded func(context.Context, Event)
-	// Revoked is called after each commit that has written to the feed; nil for nobody. As above.
-	Revoked func()
+	// Revoked is called with the ids that a transaction wrote to the revocation feed, after the commit or an
+	// error; nil for nobody. Set it before the store is used.
+	Revoked func(ids ...string)
 
 	reads       statements
 	writes      statements
@@ -23,10 +24,10 @@ type Store struct {
 	eventNumber atomic.Uint64
 }
 
-// journal holds what one transaction does until its commit: its events, and whether it wrote to the feed.
+// journal holds the events and the revoked ids of one transaction until its commit.
 type journal struct {
 	events  []Event
-	revoked bool
+	revoked []string
 }
 
 type journalKey struct{}
@@ -38,30 +39,28 @@ func noteRecorded(ctx context.Context, e Event) {
 	}
 }
 
-// noteRevoked makes the commit call Revoked.
-func noteRevoked(ctx context.Context) {
+// noteRevoked keeps ids for Revoked.
+func noteRevoked(ctx context.Context, ids []string) {
 	if j, ok := ctx.Value(journalKey{}).(*journal); ok {
-		j.revoked = true
+		j.revoked = append(j.revoked, ids...)
 	}
 }
 
-// Transact is that of the connection. After the commit it calls Recorded and Revoked.
+// Transact is that of the connection. After the commit it tells Revoked and Recorded what the transaction did.
 func (s *Store) Transact(ctx context.Context, fn func(context.Context, *sql.Tx) error) error {
 	var written journal
 	err := s.connection.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		written = journal{} // it may run again
 		return fn(context.WithValue(ctx, journalKey{}, &written), tx)
 	})
-	if err != nil {
+	if s.Revoked != nil {
+		s.Revoked(written.revoked...) // after an error too: nobody knows whether the commit took place
+	}
+	if err != nil || s.Recorded == nil {
 		return err
 	}
-	if s.Recorded != nil {
-		for _, e := range written.events {
-			s.Recorded(ctx, e)
-		}
-	}
-	if s.Revoked != nil && written.revoked {
-		s.Revoked()
+	for _, e := range written.events {
+		s.Recorded(ctx, e)
 	}
 	return nil
 }

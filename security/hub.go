@@ -365,9 +365,10 @@ func (s *Service) look(ctx context.Context, after Cursor) (look, error) {
 	return s.hub.after(after), nil
 }
 
-// nudge makes the next poll come at once if somebody waits for news: this replica has written some.
-func (s *Service) nudge() {
-	if s.hub.waiters() > 0 {
+// revoked evicts what a change of this replica has revoked. If somebody waits for news, it polls soon.
+func (s *Service) revoked(ids ...string) {
+	s.cache.evict(ids...)
+	if len(ids) > 0 && s.hub.waiters() > 0 {
 		s.feed.nudge()
 	}
 }

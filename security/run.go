@@ -11,30 +11,29 @@ const (
 	purgeInterval = time.Minute
 	purgeBatch    = 500
 	purgePause    = 20 * time.Millisecond // lets other writers in between
-	nudgePause    = 50 * time.Millisecond // makes one poll of the nudges of a busy moment
+	nudgePause    = 50 * time.Millisecond
 )
 
-// Run reads the revocation feed and deletes old rows until ctx ends. It returns when both have stopped.
+// Run reads the revocation feed and deletes old rows until ctx ends. It returns when all of it has stopped.
 func (s *Service) Run(ctx context.Context) {
 	var work sync.WaitGroup
 	work.Go(func() {
 		failing := s.report(ctx, false, s.Poll(ctx))
-		every(ctx, pollInterval, s.feed.nudged, func() { failing = s.report(ctx, failing, s.Poll(ctx)) })
+		every(ctx, pollInterval, func() { failing = s.report(ctx, failing, s.Poll(ctx)) })
 	})
-	work.Go(func() { every(ctx, purgeInterval, nil, func() { s.Purge(ctx) }) })
+	work.Go(func() { s.pollOnNudges(ctx) })
+	work.Go(func() { every(ctx, purgeInterval, func() { s.Purge(ctx) }) })
 	work.Wait()
 }
 
-// every runs do at each interval until ctx ends, and soon after a nudge.
-func every(ctx context.Context, interval time.Duration, nudged <-chan struct{}, do func()) {
+// every runs do at each interval until ctx ends.
+func every(ctx context.Context, interval time.Duration, do func()) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 		case <-ticker.C:
-		case <-nudged:
-			pause(ctx, nudgePause)
 		}
 		if ctx.Err() != nil {
 			return
@@ -43,10 +42,21 @@ func every(ctx context.Context, interval time.Duration, nudged <-chan struct{}, 
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
+// pollOnNudges polls soon after each nudge until ctx ends. The pause makes one poll of the nudges of a busy
+// moment. An error is for the regular poll to log.
+func (s *Service) pollOnNudges(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.feed.nudged:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(nudgePause):
+		}
+		_ = s.Poll(ctx)
 	}
 }
 
@@ -78,8 +88,10 @@ func (s *Service) Purge(ctx context.Context) {
 		if err != nil || !more {
 			return
 		}
-		if pause(ctx, purgePause); ctx.Err() != nil {
+		select {
+		case <-ctx.Done():
 			return
+		case <-time.After(purgePause):
 		}
 	}
 }

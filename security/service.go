@@ -72,7 +72,7 @@ func NewService(parts Parts) (*Service, error) {
 		parts.Store.Recorded = s.logEvent
 	}
 	if parts.Store.Revoked == nil {
-		parts.Store.Revoked = s.nudge
+		parts.Store.Revoked = s.revoked // here at once; other replicas poll the feed
 	}
 	return s, nil
 }
