@@ -30,6 +30,7 @@ func watched(t *testing.T) *Metrics {
 		},
 		FeedAge:     func() time.Duration { return 250 * time.Millisecond },
 		Certificate: func() time.Time { return time.Unix(1_800_000_000, 0) },
+		Waiting:     func() int { return 3 },
 		Pools:       map[string]*sql.DB{"read": pool},
 	})
 	m.Requests().Observe("GET", "", 404, time.Millisecond)
