@@ -76,6 +76,7 @@ func TestMetrics(t *testing.T) {
 		`sherpa_cache_evictions_total{cache="tokens"} 12`,
 		`sherpa_cache_entries{cache="sessions"} 13`,
 		`sherpa_revocation_feed_age_seconds 0.25`,
+		`sherpa_revocation_feed_waiting 3`,
 		`go_sql_max_open_connections{db_name="read"} 0`,
 	} {
 		name, _, _ := strings.Cut(want, "{")
