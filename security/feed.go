@@ -47,7 +47,7 @@ type feed struct {
 	polled  atomic.Pointer[time.Time] // the latest successful poll; nil before the first
 	polling chan struct{}             // one place, for whoever polls
 	longAt  time.Time                 // the latest poll with longLookBack; whoever polls may use it
-	nudged  chan struct{}             // has a value when somebody waits for what this replica has changed
+	nudged  chan struct{}             // has a value when readers want what this replica has changed
 }
 
 func newFeed(store revocations, cache *cache, hub *hub, now func() time.Time) *feed {

@@ -294,6 +294,13 @@ func (h *hub) waiters() int {
 	return h.waiting
 }
 
+// used reports whether anybody has asked.
+func (h *hub) used() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.state != hubEmpty
+}
+
 // IssuedBefore returns the time before which all tokens are refused, for the entry of models.EverySession.
 // The clock that issued a token may have been ahead of that of the database.
 func IssuedBefore(e models.Revocation) time.Time { return e.At.Add(token.Leeway) }
@@ -365,10 +372,10 @@ func (s *Service) look(ctx context.Context, after Cursor) (look, error) {
 	return s.hub.after(after), nil
 }
 
-// revoked evicts what a change of this replica has revoked. If somebody waits for news, it polls soon.
+// revoked evicts what a change of this replica has revoked. If there are readers of the feed, it polls soon.
 func (s *Service) revoked(ids ...string) {
 	s.cache.evict(ids...)
-	if len(ids) > 0 && s.hub.waiters() > 0 {
+	if len(ids) > 0 && s.hub.used() {
 		s.feed.nudge()
 	}
 }

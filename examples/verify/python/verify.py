@@ -29,7 +29,7 @@ class Verifier:
             claims = jwt.decode(  # "nbf" allows for clocks that differ, so "iat" needs no check
                 token, key, algorithms=[algorithm], issuer=self.issuer, audience=self.audience,
                 options={"require": ["exp", "nbf", "iat", "iss", "aud", "sid"], "verify_iat": False})
-        except jwt.PyJWTError as error:
+        except (jwt.PyJWTError, OSError) as error:
             raise Refused(str(error)) from None
         revocations, since, heard = self.state
         if time.monotonic() - heard > self.limit:
