@@ -188,7 +188,8 @@ func (v *Verifier) readNews(cursor string) (string, error) {
 			next.revocations[r.SessionID] = r
 		}
 	}
-	maps.DeleteFunc(next.revocations, func(_ string, r revocation) bool { return r.At.Before(news.CompleteSince) })
+	old := func(_ string, r revocation) bool { return r.At.Before(news.CompleteSince) }
+	maps.DeleteFunc(next.revocations, old)
 	next.heard = time.Now()
 	v.state.Store(&next)
 	return news.Cursor, nil

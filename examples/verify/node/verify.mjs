@@ -17,7 +17,8 @@ export class Verifier {
 
   constructor(url, tokenFile, { issuer = "sherpa", audience = "sherpa", limit = 30 } = {}) {
     Object.assign(this, { url, tokenFile, limit });
-    this.rules = { issuer, audience, algorithms: ["ES256", "EdDSA"], requiredClaims: ["exp", "nbf", "iat", "sid"] };
+    const requiredClaims = ["exp", "nbf", "iat", "sid"]; // jose itself demands the other two
+    this.rules = { issuer, audience, algorithms: ["ES256", "EdDSA"], requiredClaims };
     this.keys = createRemoteJWKSet(new URL("/.well-known/jwks.json", url), {
       cacheMaxAge: KEYS_AGE * 1000, cooldownDuration: KEYS_PAUSE * 1000, timeoutDuration: 5000,
     });

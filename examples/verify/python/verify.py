@@ -85,8 +85,9 @@ class Verifier:
     def get(self, path, timeout):
         with open(self.token_file) as file:  # each time: the token may be replaced
             header = {"Authorization": "Bearer " + file.read().strip()}
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, headers=header), timeout=timeout) as r:
-            return json.load(r)
+        request = urllib.request.Request(self.url + path, headers=header)
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return json.load(answer)
 
 
 def seconds(text):
