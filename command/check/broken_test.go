@@ -30,6 +30,7 @@ type broken struct {
 	change func(o *check.Options)
 	trust  string // whose X-Forwarded-For the service believes
 	keys   string // the algorithm with which the service signs; "" for HS256
+	role   string // of the user
 	red    string
 }
 
@@ -280,7 +281,7 @@ func brokenSchemes() []broken {
 				"refresh-as-access " +
 				"logout logout-twice logout-by-refresh-token refresh refresh-reuse session-list " +
 				"session-end " +
-				"session-unknown head path-blank path-utf8 path-plus path-percent forwarded-for " +
+				"session-unknown feed head path-blank path-utf8 path-plus path-percent forwarded-for " +
 				"forwarded-others cors " +
 				"cache-repeat cache-stranger cache-logout own-sessions",
 		},
@@ -456,6 +457,15 @@ func brokenSessions() []broken {
 			name: "DELETE that is not passed on", red: "session-end session-unknown",
 			fault: swallows(204, func(r *http.Request) bool { return r.Method == "DELETE" }),
 		},
+		{
+			name: "shows strangers who logs out", red: "feed", fault: lets(at("GET", "/auth/revocations")),
+		},
+		{
+			name: "a feed without its news", red: "feed", role: "verifier",
+			fault: members(at("GET", "/auth/revocations"), func(all map[string]any) {
+				all["revocations"] = []any{}
+			}),
+		},
 	}
 }
 
@@ -587,7 +597,7 @@ func brokenRequests() []broken {
 
 func unknown(r *http.Request) bool {
 	known := regexp.MustCompile(
-		`^/(|healthz|readyz|auth(/(me|refresh|logout|password|sessions|sessions/[A-Za-z0-9_-]+))?` +
+		`^/(|healthz|readyz|auth(/(me|refresh|logout|password|revocations|sessions|sessions/[A-Za-z0-9_-]+))?` +
 			`|\.well-known/jwks\.json|problems/\w+|mountain/[^/]+)$`,
 	)
 	return !known.MatchString(r.URL.Path) || strings.Contains(r.URL.Path, "nobodys")
@@ -755,6 +765,9 @@ func TestEachFaultIsSeen(t *testing.T) {
 				keys = newKey(t, tt.keys) + "\n" + newKey(t, tt.keys) + "\n" + signingKey
 			}
 			s := newServiceWith(t, keys, trusted...)
+			if tt.role != "" {
+				s.grant(tt.role)
+			}
 			front := s.api
 			if tt.fault != nil {
 				front = tt.fault(front)
