@@ -38,8 +38,8 @@ type revocationResponse struct {
 	Roles        []string  `json:"roles,omitzero"` // of a session that lives, and may have none
 }
 
-// Get answers with what there is after the cursor, or waits for it. While the process is about to stop, it
-// does not say that there is nothing: the client would ask again at once.
+// Get answers with what there is after the cursor, or waits for it. It does not wait while the process is
+// about to stop.
 func (f Feed) Get(c *gin.Context) error {
 	after, wait, err := readFeed(c)
 	if err != nil {
@@ -48,13 +48,6 @@ func (f Feed) Get(c *gin.Context) error {
 	news, err := f.Service.News(c.Request.Context(), after, wait, f.Stopping)
 	if err != nil {
 		return err
-	}
-	if !news.Some() && stopped(f.Stopping) {
-		return &Error{
-			Code: stopping, RetryAfter: time.Second,
-			Detail: "This server has been told to stop, and there is no news. Ask again after the time in " +
-				"Retry-After.",
-		}
 	}
 	c.JSON(http.StatusOK, viewNews(news))
 	return nil

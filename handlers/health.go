@@ -38,25 +38,17 @@ type Ready struct {
 
 // Get answers 200 when the database answers and the process is not about to stop, else 503.
 func (r Ready) Get(c *gin.Context) error {
-	if stopped(r.Stopping) {
+	select {
+	case <-r.Stopping:
 		return &Error{
 			Code: stopping, RetryAfter: time.Second,
 			Detail: "This server has been told to stop. It still serves, but send new requests elsewhere.",
 		}
+	default:
 	}
 	if err := r.Service.Ready(c.Request.Context()); err != nil {
 		return fmt.Errorf("not ready: %w", err)
 	}
 	c.JSON(http.StatusOK, healthResponse{Status: "ok"})
 	return nil
-}
-
-// stopped reports whether the process has been told to stop.
-func stopped(stopping <-chan struct{}) bool {
-	select {
-	case <-stopping:
-		return true
-	default:
-		return false
-	}
 }

@@ -196,7 +196,7 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 			Example: "This server has been told to stop. It still serves, but send new requests " +
 				"elsewhere.",
 			Meaning: "`/readyz` says so while the server goes on serving, so that a proxy sends new " +
-				"requests elsewhere. `/auth/revocations` waits no longer.",
+				"requests elsewhere.",
 			Remedy: "Use another replica, or wait until this one has started again.",
 		},
 		{

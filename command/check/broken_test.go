@@ -597,8 +597,8 @@ func brokenRequests() []broken {
 
 func unknown(r *http.Request) bool {
 	known := regexp.MustCompile(
-		`^/(|healthz|readyz|auth(/(me|refresh|logout|password|revocations|sessions|sessions/[A-Za-z0-9_-]+))?` +
-			`|\.well-known/jwks\.json|problems/\w+|mountain/[^/]+)$`,
+		`^/(|healthz|readyz|auth(/(me|refresh|logout|password|sessions|sessions/[A-Za-z0-9_-]+))?` +
+			`|auth/revocations|\.well-known/jwks\.json|problems/\w+|mountain/[^/]+)$`,
 	)
 	return !known.MatchString(r.URL.Path) || strings.Contains(r.URL.Path, "nobodys")
 }
