@@ -6,9 +6,21 @@ install_packages() { # COMMAND:PACKAGE...: the Debian packages whose command is 
   for pair in "$@"; do
     command -v "${pair%%:*}" > /dev/null || missing+=("${pair#*:}")
   done
-  [ ${#missing[@]} -eq 0 ] && return
+  apt_install "${missing[@]}"
+}
+
+install_modules() { # MODULE:PACKAGE...: the Debian packages whose module Debian's Python lacks
+  local missing=() pair
+  for pair in "$@"; do
+    /usr/bin/python3 -c "import ${pair%%:*}" 2> /dev/null || missing+=("${pair#*:}")
+  done
+  apt_install "${missing[@]}"
+}
+
+apt_install() { # PACKAGE...
+  [ $# -eq 0 ] && return
   apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" > /dev/null
 }
 
 # Debian puts initdb where only its own tools look.

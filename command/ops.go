@@ -23,6 +23,7 @@ func (s server) watch(public *handlers.Server, files *files) {
 		Cache:       func() (tokens, sessions metrics.Cache) { return caches(s.service.CacheStats()) },
 		FeedAge:     s.service.FeedAge,
 		Certificate: files.certificateEnd(),
+		Waiting:     s.service.Waiting,
 		Pools:       s.store.Pools(),
 	})
 }

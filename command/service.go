@@ -59,5 +59,7 @@ func (c *Config) security() security.Settings {
 		Issuer: c.Issuer, Audience: c.Audience, AccessTTL: c.AccessTTL,
 		SessionIdle: c.SessionIdle, SessionAge: c.SessionAge, CacheSize: c.CacheSize,
 		EventRetention: c.EventRetention,
+		// Half of the connections: whoever waits for news has one, and others must find room.
+		MaxWaiting: max(maxConnections(c.MaxConnections, descriptorLimit())/2, 1),
 	}
 }

@@ -94,8 +94,9 @@ func settingHelp() map[string]string { //nolint:funlen // a table
 		"cache-size": "Entries of each cache, verified tokens and live sessions, from 100. " +
 			"100000 take about 100 MB.",
 		"max-connections": "How many connections may be open. At the bound, the connection whose client " +
-			"has been silent for longest makes room for the next one. 0: as many as the system's limit of " +
-			"open files allows, up to 10000.",
+			"has been silent for longest makes room for the next one. At most half of them wait for news " +
+			"of sessions (/auth/revocations). 0: as many as the system's limit of open files allows, up to " +
+			"10000.",
 		"issuer":              "The claim iss of access tokens.",
 		"audience":            "The claim aud of access tokens.",
 		"event-retention":     "How long events are kept, which say who did what; from 24h. 0s: for ever.",

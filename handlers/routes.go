@@ -57,6 +57,7 @@ func (a *api) routes(open, protected group) {
 	}
 	a.resource(protected, pathVerify, Verify{})
 	a.resource(a.role("verifier"), "/auth/introspect", Introspect{Service: a.service})
+	a.resource(a.role("verifier"), "/auth/revocations", Feed{Service: a.service, Stopping: a.stopping})
 
 	account := a.allows(protected, security.AllowAccount)
 	a.resource(account, "/auth/password", Password{Service: a.service})

@@ -234,17 +234,22 @@ func (s *server) send(request *http.Request) answer {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	a := answer{response.StatusCode, response.Header, string(text)}
+	a := readAnswer(s.t, response)
 	s.holdToPromise(s.t, request, a)
 	if s.watch != nil {
 		s.watch(request, a)
 	}
 	return a
+}
+
+func readAnswer(t testing.TB, response *http.Response) answer {
+	t.Helper()
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{response.StatusCode, response.Header, string(text)}
 }
 
 const jsonType = "Content-Type: application/json"

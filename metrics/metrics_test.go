@@ -30,6 +30,7 @@ func watched(t *testing.T) *Metrics {
 		},
 		FeedAge:     func() time.Duration { return 250 * time.Millisecond },
 		Certificate: func() time.Time { return time.Unix(1_800_000_000, 0) },
+		Waiting:     func() int { return 3 },
 		Pools:       map[string]*sql.DB{"read": pool},
 	})
 	m.Requests().Observe("GET", "", 404, time.Millisecond)
@@ -75,6 +76,7 @@ func TestMetrics(t *testing.T) {
 		`sherpa_cache_evictions_total{cache="tokens"} 12`,
 		`sherpa_cache_entries{cache="sessions"} 13`,
 		`sherpa_revocation_feed_age_seconds 0.25`,
+		`sherpa_revocation_feed_waiting 3`,
 		`go_sql_max_open_connections{db_name="read"} 0`,
 	} {
 		name, _, _ := strings.Cut(want, "{")

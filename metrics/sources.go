@@ -16,6 +16,7 @@ type Sources struct {
 	Cache       func() (tokens, sessions Cache)
 	FeedAge     func() time.Duration // math.MaxInt64 before the first poll
 	Certificate func() time.Time     // when that of TLS expires, zero while there is none; nil without TLS
+	Waiting     func() int           // requests that wait for news of the feed
 	Pools       map[string]*sql.DB   // by their name
 }
 
@@ -47,6 +48,8 @@ func (m *Metrics) Watch(s Sources) {
 		"other replicas. It is +Inf before the first one. Above 30, no session counts as live.", nil,
 		func() float64 { return seconds(s.FeedAge()) })
 	m.watchCertificate(s.Certificate)
+	m.gauge("revocation_feed_waiting", "Verifiers that wait for news at this moment.", nil,
+		func() float64 { return float64(s.Waiting()) })
 	for name, pool := range s.Pools {
 		m.registry.MustRegister(collectors.NewDBStatsCollector(pool, name))
 	}

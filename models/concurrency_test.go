@@ -43,7 +43,7 @@ func TestLoginsDuringDisable(t *testing.T) {
 				made := loginsDuring(
 					t, stores, user, func() error { return change(t.Context(), stores[1], user.ID) },
 				)
-				news, err := stores[0].Revocations(t.Context(), time.Minute)
+				news, err := revokedIDs(t, stores[0], time.Minute)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"database/sql"
+	"iter"
 	"time"
 )
 
@@ -95,9 +96,65 @@ func (s *Store) revoke(ctx context.Context, tx *sql.Tx, ids []string) error {
 	return nil
 }
 
-// Revocations returns the ids that were revoked in the latest past, by the clock of the database.
-// EverySession among them stands for all sessions.
-func (s *Store) Revocations(ctx context.Context, past time.Duration) ([]string, error) {
-	query := `SELECT session_id FROM revocations WHERE revoked_at >= ` + s.engine.clock + ` - $1`
-	return readAll(ctx, s, "read revocations", scanValue[string], query, past.Milliseconds())
+// Revocation is an entry of the feed: a session that has ended, or whose user was changed.
+type Revocation struct {
+	At        time.Time // by the clock of the database
+	SessionID string    // EverySession stands for all that there were
+	Ended     bool
+	Roles     []string // those of its user, while it lives
+}
+
+// Revocations are what one poll of the feed has found, in no order.
+type Revocations struct {
+	At      time.Time // of the poll, by the clock of the database
+	Entries []Revocation
+}
+
+// revocationColumns tell what each session is now, not what it was when its entry was written: the latest is
+// what matters to the reader.
+const (
+	revocationColumns = `r.revoked_at, r.session_id,
+		s.id IS NULL OR s.ended_at IS NOT NULL OR u.disabled_at IS NOT NULL, COALESCE(u.roles, '')`
+	revocationTables = ` LEFT JOIN sessions s ON s.id = r.session_id LEFT JOIN users u ON u.id = s.user_id`
+)
+
+// Revocations reads what is in the feed about the latest past, by the clock of the database.
+func (s *Store) Revocations(ctx context.Context, past time.Duration) (found Revocations, err error) {
+	query := `SELECT ` + s.engine.clock + `, ` + revocationColumns + `
+		FROM (SELECT 1) one LEFT JOIN revocations r ON r.revoked_at >= ` + s.engine.clock + ` - $1` +
+		revocationTables
+	scan := func(row scanner) (entry Revocation, err error) {
+		var at time.Time
+		entry, err = scanRevocation(row, timeColumn{&at})
+		if found.At.IsZero() {
+			found.At = at // of the first row: SQLite tells the time again for each
+		}
+		return entry, err
+	}
+	all, err := readAll(ctx, s, "read revocations", scan, query, past.Milliseconds())
+	if len(all) > 0 && all[0].SessionID != "" { // with no entry there is one row, which tells the time
+		found.Entries = all
+	}
+	return found, err
+}
+
+// RevocationsSince yields what is in the feed from this time on, by the clock of the database, in its order.
+// An error ends the sequence.
+func (s *Store) RevocationsSince(ctx context.Context, since time.Time) iter.Seq2[Revocation, error] {
+	const query = `SELECT ` + revocationColumns + ` FROM revocations r` + revocationTables + `
+		WHERE r.revoked_at >= $1 ORDER BY r.revoked_at, r.session_id`
+	scan := func(row scanner) (Revocation, error) { return scanRevocation(row) }
+	return stream(ctx, s.connection, "read all revocations", scan, query, millis(since))
+}
+
+// scanRevocation reads revocationColumns, and the columns before them.
+func scanRevocation(row scanner, before ...any) (r Revocation, err error) {
+	var id sql.NullString
+	columns := []any{timeColumn{&r.At}, &id, &r.Ended, rolesColumn{&r.Roles}}
+	err = row.Scan(append(before, columns...)...)
+	r.SessionID = id.String
+	if r.Ended {
+		r.Roles = nil
+	}
+	return r, err
 }

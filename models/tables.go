@@ -37,9 +37,9 @@ func tables() []table {
 		// Expired ones stay for a while, so that their owners can see why a program fails.
 		{"personal_tokens", "id, user_id, name, hash, roles, allows, created_at, expires_at, last_used_at",
 			retention{key: "id", column: "expires_at", keep: 30 * day}},
-		// Much longer than any replica looks back.
+		// Longer than any access token lives (24 h at most): verifiers want all that their tokens depend on.
 		{"revocations", "revoked_at, session_id",
-			retention{key: "session_id", column: "revoked_at", keep: 10 * time.Minute, shared: true}},
+			retention{key: "session_id", column: "revoked_at", keep: 25 * time.Hour, shared: true}},
 		{"login_failures", "key, tries, next_at", retention{key: "key", column: "next_at", keep: day}},
 		{"login_rates", "key, whole_at", retention{key: "key", column: "whole_at"}},
 		{"known_addresses", "key, logged_in_at",

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -32,24 +31,38 @@ const (
 
 // revocations is the part of the store that the feed reads.
 type revocations interface {
-	// Revocations returns the ids of the sessions that ended in the latest past, by the clock of the
-	// database; models.EverySession stands for all.
-	Revocations(ctx context.Context, past time.Duration) ([]string, error)
+	// Revocations returns which sessions ended, or whose user was changed, in the latest past, by the clock
+	// of the database; models.EverySession stands for all.
+	Revocations(ctx context.Context, past time.Duration) (models.Revocations, error)
 }
 
-// feed keeps the cache honest: it reads which sessions ended elsewhere, and evicts them.
+// feed keeps the cache honest: it reads which sessions ended elsewhere, and evicts them. The hub passes on
+// what it reads.
 type feed struct {
 	store   revocations
 	cache   *cache
+	hub     *hub
 	now     func() time.Time
 	outages outages
 	polled  atomic.Pointer[time.Time] // the latest successful poll; nil before the first
 	polling chan struct{}             // one place, for whoever polls
 	longAt  time.Time                 // the latest poll with longLookBack; whoever polls may use it
+	nudged  chan struct{}             // has a value when readers want what this replica has changed
 }
 
-func newFeed(store revocations, cache *cache, now func() time.Time) *feed {
-	return &feed{store: store, cache: cache, now: now, polling: make(chan struct{}, 1)}
+func newFeed(store revocations, cache *cache, hub *hub, now func() time.Time) *feed {
+	return &feed{
+		store: store, cache: cache, hub: hub, now: now,
+		polling: make(chan struct{}, 1), nudged: make(chan struct{}, 1),
+	}
+}
+
+// nudge makes Run poll soon.
+func (f *feed) nudge() {
+	select {
+	case f.nudged <- struct{}{}:
+	default:
+	}
 }
 
 // age is the age of the latest poll. Before the first poll it is greater than any limit.
@@ -107,14 +120,17 @@ func (f *feed) read(ctx context.Context) error {
 	past, long := f.window(now)
 	if f.age(now) > cacheGrace {
 		f.cache.evictAllSessions() // revocations may have been missed that this poll does not reach back to
+		f.hub.drop()
 	}
-	ended, err := f.store.Revocations(ctx, past)
+	found, err := f.store.Revocations(ctx, past)
 	if err != nil {
 		f.outages.begin(f.lastPoll())
+		f.hub.wake()
 		return fmt.Errorf("poll revocations: %w", err)
 	}
-	f.evict(ended)
+	f.evict(found.Entries)
 	f.polled.Store(&now)
+	f.hub.add(found) // after polled: it wakes those who look at the age
 	f.outages.end(f.now())
 	if long {
 		f.longAt = now
@@ -123,11 +139,13 @@ func (f *feed) read(ctx context.Context) error {
 }
 
 // evict makes the cache forget the sessions.
-func (f *feed) evict(ended []string) {
-	if slices.Contains(ended, models.EverySession) {
-		f.cache.evictAllSessions()
+func (f *feed) evict(entries []models.Revocation) {
+	for _, e := range entries {
+		if e.SessionID == models.EverySession {
+			f.cache.evictAllSessions()
+		}
+		f.cache.evict(e.SessionID)
 	}
-	f.cache.evict(ended...)
 }
 
 func (f *feed) lastPoll() time.Time {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sherpa/internal/testclock"
+	"sherpa/models"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -18,9 +19,13 @@ type fakeRevocations struct {
 	read  []time.Duration
 }
 
-func (f *fakeRevocations) Revocations(_ context.Context, past time.Duration) ([]string, error) {
+func (f *fakeRevocations) Revocations(_ context.Context, past time.Duration) (models.Revocations, error) {
 	f.read = append(f.read, past)
-	return f.ended, f.err
+	found := models.Revocations{At: noon}
+	for _, id := range f.ended {
+		found.Entries = append(found.Entries, models.Revocation{At: noon, SessionID: id, Ended: true})
+	}
+	return found, f.err
 }
 
 func newTestFeed(t *testing.T) (*feed, *fakeRevocations, *testclock.Clock) {
@@ -31,7 +36,7 @@ func newTestFeed(t *testing.T) (*feed, *fakeRevocations, *testclock.Clock) {
 		t.Fatal(err)
 	}
 	source := &fakeRevocations{}
-	return newFeed(source, cache, c.Now), source, c
+	return newFeed(source, cache, newHub(time.Minute), c.Now), source, c
 }
 
 func TestPollReachesBack(t *testing.T) {

@@ -11,6 +11,7 @@ const (
 	purgeInterval = time.Minute
 	purgeBatch    = 500
 	purgePause    = 20 * time.Millisecond // lets other writers in between
+	nudgePause    = 50 * time.Millisecond
 )
 
 // Run reads the revocation feed, deletes old rows and writes when tokens were used, until ctx ends. It
@@ -21,6 +22,7 @@ func (s *Service) Run(ctx context.Context) {
 		failing := s.report(ctx, false, s.Poll(ctx))
 		every(ctx, pollInterval, func() { failing = s.report(ctx, failing, s.Poll(ctx)) })
 	})
+	work.Go(func() { s.pollOnNudges(ctx) })
 	work.Go(func() { every(ctx, purgeInterval, func() { s.Purge(ctx) }) })
 	work.Go(func() {
 		every(ctx, usesInterval, func() { s.WriteUses(ctx) })
@@ -42,6 +44,24 @@ func every(ctx context.Context, interval time.Duration, do func()) {
 			return
 		}
 		do()
+	}
+}
+
+// pollOnNudges polls soon after each nudge until ctx ends. The pause makes one poll of the nudges of a busy
+// moment. An error is for the regular poll to log.
+func (s *Service) pollOnNudges(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.feed.nudged:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(nudgePause):
+		}
+		_ = s.Poll(ctx)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"sherpa/security/token"
 )
 
-// Settings are what an operator may choose. All but EventRetention are required.
+// Settings are what an operator may choose. All but the last two are required.
 type Settings struct {
 	Issuer      string // claim iss
 	Audience    string // claim aud
@@ -22,6 +22,7 @@ type Settings struct {
 	CacheSize   int           // entries of each cache: verified tokens, live sessions
 
 	EventRetention time.Duration // how long events are kept; zero is for ever
+	MaxWaiting     int           // readers of the feed that may wait at the same time; zero is any number
 }
 
 // The tutorial's user, for following along on one's own machine.
@@ -50,6 +51,7 @@ type Service struct {
 	keys     atomic.Pointer[token.KeyRing] // Parts.Keys is the first one
 	cache    *cache
 	feed     *feed
+	hub      *hub
 	failures *failureRows
 	uses     *uses
 }
@@ -61,16 +63,17 @@ func NewService(parts Parts) (*Service, error) {
 		return nil, err
 	}
 	parts.Policy.Words = append(parts.Policy.Words, "sherpa", DemoPassword)
+	hub := newHub(parts.Settings.AccessTTL)
 	s := &Service{
-		Parts: parts, cache: cache, feed: newFeed(parts.Store, cache, parts.Now), failures: newFailureRows(),
-		uses: newUses(parts.Settings.CacheSize),
+		Parts: parts, cache: cache, hub: hub, feed: newFeed(parts.Store, cache, hub, parts.Now),
+		failures: newFailureRows(), uses: newUses(parts.Settings.CacheSize),
 	}
 	s.keys.Store(&parts.Keys)
-	if parts.Store.Revoked == nil {
-		parts.Store.Revoked = cache.evict // here at once; other replicas poll the feed
-	}
 	if parts.Store.Recorded == nil {
 		parts.Store.Recorded = s.logEvent
+	}
+	if parts.Store.Revoked == nil {
+		parts.Store.Revoked = s.revoked // here at once; other replicas poll the feed
 	}
 	return s, nil
 }

@@ -31,6 +31,7 @@ type broken struct {
 	change func(o *check.Options)
 	trust  string // whose X-Forwarded-For the service believes
 	keys   string // the algorithm with which the service signs; "" for HS256
+	role   string // of the user
 	red    string
 }
 
@@ -285,7 +286,7 @@ func brokenSchemes() []broken {
 				"signature-missing token-truncated token-extended token-base64 token-foreign " +
 				"refresh-as-access " +
 				"logout logout-twice logout-by-refresh-token refresh refresh-reuse session-list " +
-				"session-end session-unknown personal-token personal-account personal-forged " +
+				"session-end session-unknown feed personal-token personal-account personal-forged " +
 				"head path-blank path-utf8 path-plus path-percent forwarded-for " +
 				"forwarded-others cors " +
 				"cache-repeat cache-stranger cache-logout verify verify-role verify-forged verify-logout " +
@@ -483,6 +484,15 @@ func brokenSessions() []broken {
 			name: "DELETE that is not passed on", red: "session-end session-unknown personal-token verify-refuses",
 			fault: swallows(204, func(r *http.Request) bool { return r.Method == "DELETE" }),
 		},
+		{
+			name: "shows strangers who logs out", red: "feed", fault: lets(at("GET", "/auth/revocations")),
+		},
+		{
+			name: "a feed without its news", red: "feed", role: "verifier",
+			fault: members(at("GET", "/auth/revocations"), func(all map[string]any) {
+				all["revocations"] = []any{}
+			}),
+		},
 	}
 }
 
@@ -615,7 +625,7 @@ func brokenRequests() []broken {
 func unknown(r *http.Request) bool {
 	known := regexp.MustCompile(
 		`^/(|healthz|readyz|auth(/(me|verify|refresh|logout|password|password-reset|(sessions|tokens)(/[A-Za-z0-9_-]+)?))?` +
-			`|\.well-known/jwks\.json|problems/\w+|mountain/[^/]+)$`,
+			`|auth/revocations|\.well-known/jwks\.json|problems/\w+|mountain/[^/]+)$`,
 	)
 	return !known.MatchString(r.URL.Path) || strings.Contains(r.URL.Path, "nobodys")
 }
@@ -833,6 +843,9 @@ func TestEachFaultIsSeen(t *testing.T) {
 				keys = newKey(t, tt.keys) + "\n" + newKey(t, tt.keys) + "\n" + signingKey
 			}
 			s := newServiceWith(t, keys, trusted...)
+			if tt.role != "" {
+				s.grant(tt.role)
+			}
 			front := s.api
 			if tt.fault != nil {
 				front = tt.fault(front)

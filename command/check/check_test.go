@@ -60,6 +60,18 @@ func TestHealthy(t *testing.T) {
 	}
 }
 
+// TestHealthyForAVerifier: the row of the feed sees the news.
+func TestHealthyForAVerifier(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.grant("verifier")
+	report, red := run(t, s.options(s.api))
+	at := slices.IndexFunc(report.Rows, func(r check.Result) bool { return r.Name == "feed" })
+	if len(red) > 0 || report.Rows[at].Seen != "told of the logout" {
+		t.Errorf("red: %v; %+v", red, report.Rows[at])
+	}
+}
+
 func wantHealthy(t *testing.T, s *service) {
 	t.Helper()
 	var seen record

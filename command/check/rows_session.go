@@ -151,6 +151,13 @@ func sessionRows() []row { //nolint:funlen // a table
 					want(404, "not_found")
 			}),
 		},
+		{
+			name:   "feed",
+			checks: "only the role verifier may read /auth/revocations, and learns of a logout within a second",
+			means:  "Strangers see who logs out, or services that verify tokens themselves do not.",
+			mend:   "Let the proxy pass Authorization and the query, cache no answer, and let one take 10 s.",
+			look:   withSession(lookFeed),
+		},
 	}
 }
 

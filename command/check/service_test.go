@@ -57,6 +57,7 @@ type service struct {
 	t       *testing.T
 	clock   *clock
 	store   *models.Store
+	users   *security.Service
 	api     http.Handler
 	trusted []netip.Prefix
 }
@@ -110,6 +111,7 @@ func newServiceWith(t *testing.T, secrets string, trusted ...string) *service {
 	if _, err := users.CreateUser(t.Context(), username, secret, nil); err != nil {
 		t.Fatal(err)
 	}
+	s.users = users
 	s.api, err = handlers.New(handlers.Config{
 		Service: users, Store: store, Now: s.clock.Now, Logger: logger, TrustedProxies: s.trusted,
 	})
@@ -117,6 +119,22 @@ func newServiceWith(t *testing.T, secrets string, trusted ...string) *service {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// grant gives the user a role. The service polls its feed from now on, for whoever follows it.
+func (s *service) grant(role string) {
+	s.t.Helper()
+	user, err := s.store.UserByName(s.t.Context(), username)
+	if err == nil {
+		err = s.users.SetRoles(s.t.Context(), user.ID, []string{role})
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ran := make(chan struct{})
+	go func() { s.users.Run(ctx); close(ran) }()
+	s.t.Cleanup(func() { cancel(); <-ran })
 }
 
 // live returns how many sessions of all users have not ended.

@@ -1,0 +1,90 @@
+package handlers
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"sherpa/models"
+	"sherpa/security"
+)
+
+// maxWait is how long a request for news may wait: the server ends an answer after writeTimeout.
+const maxWait = 25 * time.Second
+
+// Feed tells programs that verify tokens themselves which sessions have ended, or have other roles.
+type Feed struct {
+	Service  *security.Service
+	Stopping <-chan struct{} // closed when the process has been told to stop; nil is never
+}
+
+type feedResponse struct {
+	Cursor        string               `json:"cursor"`
+	CompleteSince time.Time            `json:"complete_since"`
+	Reset         bool                 `json:"reset"`
+	Revocations   []revocationResponse `json:"revocations"`
+}
+
+// revocationResponse is about one session, or about all of them.
+type revocationResponse struct {
+	SessionID    string    `json:"sid,omitempty"`
+	All          bool      `json:"all,omitempty"`
+	IssuedBefore time.Time `json:"issued_before,omitzero"`
+	At           time.Time `json:"at"`
+	Ended        bool      `json:"ended"`
+	Roles        []string  `json:"roles,omitzero"` // of a session that lives, and may have none
+}
+
+// Get answers with what there is after the cursor, or waits for it. It does not wait while the process is
+// about to stop.
+func (f Feed) Get(c *gin.Context) error {
+	after, wait, err := readFeed(c)
+	if err != nil {
+		return err
+	}
+	news, err := f.Service.News(c.Request.Context(), after, wait, f.Stopping)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, viewNews(news))
+	return nil
+}
+
+func readFeed(c *gin.Context) (after security.Cursor, wait time.Duration, err error) {
+	if text, ok := c.GetQuery("after"); ok {
+		if after, err = security.ParseCursor(text); err != nil {
+			return after, 0, InvalidRequest(
+				"The query parameter `after` is no cursor: send `cursor` of an answer, or leave it out.")
+		}
+	}
+	if text, ok := c.GetQuery("wait"); ok {
+		seconds, err := strconv.ParseUint(text, 10, 8)
+		if wait = time.Duration(seconds) * time.Second; err != nil || wait > maxWait {
+			return after, 0, InvalidRequest(fmt.Sprintf(
+				"The query parameter `wait` is a number of seconds from 0 to %d.", int(maxWait.Seconds())))
+		}
+	}
+	return after, wait, nil
+}
+
+func viewNews(news security.News) feedResponse {
+	view := feedResponse{
+		Cursor: news.Cursor.String(), CompleteSince: news.CompleteSince.UTC(), Reset: news.Reset,
+		Revocations: make([]revocationResponse, 0, len(news.Entries)),
+	}
+	for _, e := range news.Entries {
+		view.Revocations = append(view.Revocations, viewRevocation(e))
+	}
+	return view
+}
+
+func viewRevocation(e models.Revocation) revocationResponse {
+	view := revocationResponse{SessionID: e.SessionID, At: e.At, Ended: e.Ended, Roles: e.Roles}
+	if e.SessionID == models.EverySession {
+		view.SessionID, view.All, view.IssuedBefore = "", true, security.IssuedBefore(e)
+	}
+	return view
+}
