@@ -231,7 +231,7 @@ func verifyOffline(t *testing.T, command *exec.Cmd, algorithm string, share int6
 	v.until(mine.Access, "refused: there is no news") // before the first answer
 	g.cut.Store(false)
 	v.until(mine.Access, "ok 1")
-	v.refuses(forgeries(t, key, mine.Access))
+	v.refuses(forgedTokens(t, key, mine.Access))
 	v.verifies(mine.Access, g, share)
 
 	p.sherpa(t, "", "user", "roles", "sherpa", "--role", "guide", "--role", "cook")
@@ -329,8 +329,8 @@ func (v *verifying) refuses(tokens map[string]string) {
 	}
 }
 
-// forgeries are tokens that must not count. Some are signed with the true key: a claim is wrong.
-func forgeries(t *testing.T, key crypto.Signer, good string) map[string]string {
+// forgedTokens are tokens that must not count. Some are signed with the true key: a claim is wrong.
+func forgedTokens(t *testing.T, key crypto.Signer, good string) map[string]string {
 	t.Helper()
 	parts := strings.Split(good, ".")
 	var header, claims map[string]any

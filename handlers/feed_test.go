@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sherpa/handlers"
+	"sherpa/models"
 )
 
 // news is the answer of the feed.
@@ -79,7 +80,7 @@ func TestFeedTellsWhatHappened(t *testing.T) {
 	}
 	mine, other := s.open(), s.open()
 	s.logout("access token", "", mine)
-	if err := s.service.SetRoles(t.Context(), s.user.ID, []string{"guide"}); err != nil {
+	if _, err := s.service.AddRole(t.Context(), s.user.ID, "guide"); err != nil {
 		t.Fatal(err)
 	}
 	s.poll()
@@ -117,8 +118,12 @@ func TestFeedNamesAMemberThatMatters(t *testing.T) {
 	s := newServer(t)
 	v := s.newVerifier()
 	s.open()
-	if err := s.service.SetRoles(t.Context(), s.user.ID, nil); err != nil {
-		t.Fatal(err)
+	for _, change := range []func(context.Context, int64, string) (models.User, error){
+		s.service.AddRole, s.service.RemoveRole,
+	} {
+		if _, err := change(t.Context(), s.user.ID, "guide"); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.poll()
 	if a := v.ask(""); !strings.Contains(a.body, `"ended":false,"roles":[]`) {

@@ -157,7 +157,7 @@ func TestChangesOfAUserRevokeTheTokens(t *testing.T) {
 				if err := tt.change(s, ada.ID); err != nil {
 					t.Fatal(err)
 				}
-				news, err := s.Revocations(ctx, time.Minute)
+				news, err := revokedIDs(t, s, time.Minute)
 				slices.Sort(news)
 				slices.Sort(told)
 				if diff := cmp.Diff(tt.want, news); diff != "" || err != nil {

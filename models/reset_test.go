@@ -61,7 +61,7 @@ func TestRedeemPasswordReset(t *testing.T) {
 		if session.EndedReason != EndedByPasswordChange || err != nil {
 			t.Error(session.EndedReason, err)
 		}
-		if news, err := s.Revocations(ctx, time.Minute); !slices.Equal(news, []string{"adas"}) || err != nil {
+		if news, err := revokedIDs(t, s, time.Minute); !slices.Equal(news, []string{"adas"}) || err != nil {
 			t.Error("the feed:", news, err)
 		}
 		if count, err := s.CountLogin(ctx, use.Attempt); count.Tries != 1 || err != nil {

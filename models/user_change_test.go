@@ -82,7 +82,7 @@ func TestChangeUser(t *testing.T) {
 					cmpopts.EquateEmpty()); diff != "" {
 					t.Error("recorded:", diff)
 				}
-				news, err := s.Revocations(t.Context(), time.Minute)
+				news, err := revokedIDs(t, s, time.Minute)
 				if diff := cmp.Diff(append(got.Ended, got.Live...), news); diff != "" || err != nil {
 					t.Error("told:", diff, err)
 				}

@@ -126,7 +126,7 @@ func (s *service) grant(role string) {
 	s.t.Helper()
 	user, err := s.store.UserByName(s.t.Context(), username)
 	if err == nil {
-		err = s.users.SetRoles(s.t.Context(), user.ID, []string{role})
+		_, err = s.users.AddRole(s.t.Context(), user.ID, role)
 	}
 	if err != nil {
 		s.t.Fatal(err)
