@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -224,7 +225,8 @@ func TestForwardAuth(t *testing.T) {
 			} {
 				t.Run(name, func(t *testing.T) { test(t, g) })
 			}
-			t.Run("logout", func(t *testing.T) { testLogout(t, g) }) // these two end what the others need
+			t.Run("logout", func(t *testing.T) { testLogout(t, g) }) // these end what the others need
+			t.Run("frozen Sherpa", func(t *testing.T) { testFrozenSherpa(t, g) })
 			t.Run("no Sherpa", func(t *testing.T) { testNoSherpa(t, g) })
 		})
 	}
@@ -523,6 +525,22 @@ func testLogout(t *testing.T, g *guarded) {
 			t.Fatalf("%v after the end of the session: %d %s", asked.Sub(ended), s.status, s.body)
 		}
 		time.Sleep(10 * time.Millisecond) // Sherpa reads the feed meanwhile
+	}
+}
+
+// testFrozenSherpa: Sherpa takes the question, and does not answer.
+func testFrozenSherpa(t *testing.T, g *guarded) {
+	freeze := func(signal syscall.Signal) {
+		t.Helper()
+		if err := g.sherpa.command.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+	}
+	freeze(syscall.SIGSTOP)
+	defer freeze(syscall.SIGCONT)
+	s := g.ask("GET", "/no-frozen", g.user.Access)
+	if s.status != 503 || s.Code != "unavailable" || strings.Contains(g.api.log.String(), "/no-frozen") {
+		t.Errorf("%d %s", s.status, s.body)
 	}
 }
 

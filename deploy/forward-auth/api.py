@@ -3,7 +3,7 @@
 
     python3 api.py [PORT]     default: 8000
 
-It listens on the loopback address, as yours should: whoever reaches it past the proxy can claim to be anybody.
+It listens on the loopback address, as yours should: whoever reaches it past the proxy can be anybody.
 """
 import base64
 import hashlib
@@ -38,10 +38,11 @@ class API(BaseHTTPRequestHandler):
     def echo(self):
         """Answers a WebSocket handshake (RFC 6455, section 4.2.2), then sends back each byte as it comes."""
         key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        accept = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
         self.send_response(101)
         self.send_header("Upgrade", "websocket")
         self.send_header("Connection", "Upgrade")
-        self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
+        self.send_header("Sec-WebSocket-Accept", accept)
         self.end_headers()
         self.close_connection = True
         self.wfile.flush()

@@ -51,7 +51,7 @@ core.register_action("sherpa_verify", { "http-req" }, function(txn, url)
 	if #authorization > 0 then
 		headers["authorization"] = authorization
 	end
-	local answer = core.httpclient():get({ url = url, headers = headers, timeout = 10000 })
+	local answer = core.httpclient():get({ url = url, headers = headers, timeout = 4000 })
 	if answer.status ~= 200 then
 		return refuse(txn, answer)
 	end
