@@ -240,7 +240,8 @@ const (
 	exampleSession = "QKGDKPPDJHQ2XL5V4HTISGBOZW"
 	exampleToken   = "0123456789ABCDEF"
 	exampleRefresh = exampleSession + ".AAAAAAAAAABkn7ncaeOQO0t9_ljO7Pf9dCmXVeX1OkMuRNdq2jHQvw"
-	exampleReset   = "sherpa_reset_" + exampleSession + "_T4M5Q2WNRJ6ZK7YLBVDXCHUPF3T4M5Q2WNRJ6ZK7YLBVDXCHUPF3"
+	exampleReset   = "sherpa_reset_" + exampleSession +
+		"_T4M5Q2WNRJ6ZK7YLBVDXCHUPF3T4M5Q2WNRJ6ZK7YLBVDXCHUPF3"
 )
 
 // fill puts the examples of parameters into the path.
