@@ -163,8 +163,8 @@ func eventJSON(e models.Event) (string, error) {
 	line, err := json.Marshal(eventView{
 		ID: e.ID, At: e.At, LastAt: e.LastAt, Kind: string(e.Kind), Reason: e.Reason, Count: e.Times,
 		Actor: string(e.Actor), ActorID: e.ActorID, ActorName: e.ActorName, TokenID: e.ActorToken,
-		UserID: e.SubjectID, Username: e.SubjectName, NameHash: e.NameHash, SessionID: e.SessionID, Address: e.Address,
-		UserAgent: e.UserAgent, RequestID: e.RequestID,
+		UserID: e.SubjectID, Username: e.SubjectName, NameHash: e.NameHash, SessionID: e.SessionID,
+		Address: e.Address, UserAgent: e.UserAgent, RequestID: e.RequestID,
 	})
 	return string(line), err
 }

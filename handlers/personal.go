@@ -95,7 +95,8 @@ func (p PersonalTokens) Get(c *gin.Context) error {
 
 func viewPersonal(t models.PersonalToken) personalResponse {
 	view := personalResponse{
-		ID: t.ID, Name: t.Name, Roles: append([]string{}, t.Roles...), Allows: append([]string{}, t.Allows...),
+		ID: t.ID, Name: t.Name,
+		Roles: append([]string{}, t.Roles...), Allows: append([]string{}, t.Allows...),
 		CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt,
 	}
 	if !t.LastUsedAt.IsZero() {

@@ -54,8 +54,8 @@ func (s *Store) CreatePersonalToken(ctx context.Context, t PersonalToken, limit 
 	})
 }
 
-// lockOwner returns ErrNotFound unless the user may log in. Of two new tokens at the same time, the second one
-// sees the first one.
+// lockOwner returns ErrNotFound unless the user may log in. Of two new tokens at the same time, the second
+// one sees the first one.
 func (s *Store) lockOwner(ctx context.Context, tx *sql.Tx, userID int64) error {
 	query := `SELECT id FROM users WHERE id = $1 AND disabled_at IS NULL` + s.engine.lockAlone
 	began := time.Now()

@@ -203,7 +203,7 @@ func TestUsesAreWrittenOnceAMinute(t *testing.T) {
 		for _, step := range []struct {
 			after time.Duration
 			want  time.Duration
-		}{{0, 0}, {59 * time.Second, 0}, {60 * time.Second, 60 * time.Second}, {-time.Hour, 60 * time.Second}} {
+		}{{0, 0}, {59 * time.Second, 0}, {time.Minute, time.Minute}, {-time.Hour, time.Minute}} {
 			for id := range uses {
 				uses[id] = epoch.Add(step.after)
 			}

@@ -113,7 +113,8 @@ func TestNewTokenRules(t *testing.T) {
 		t.Error(good, err)
 	}
 	usual, _, err := b.CreateToken(t.Context(), ada, NewToken{Name: "x"})
-	if err != nil || len(usual.Roles)+len(usual.Allows) > 0 || !usual.ExpiresAt.Equal(b.clock.Now().Add(90*day)) {
+	expiry := b.clock.Now().Add(90 * day)
+	if err != nil || len(usual.Roles)+len(usual.Allows) > 0 || !usual.ExpiresAt.Equal(expiry) {
 		t.Error(usual, err)
 	}
 }
