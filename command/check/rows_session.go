@@ -153,7 +153,7 @@ func sessionRows() []row { //nolint:funlen // a table
 		},
 		{
 			name:   "feed",
-			checks: "only the role verifier may read /auth/revocations, and learns of a logout within a second",
+			checks: "the role verifier alone reads /auth/revocations, and learns of a logout within a second",
 			means:  "Strangers see who logs out, or services that verify tokens themselves do not.",
 			mend:   "Let the proxy pass Authorization and the query, cache no answer, and let one take 10 s.",
 			look:   withSession(lookFeed),
