@@ -304,7 +304,8 @@ func TestWarmTokensNeedNoDatabase(t *testing.T) {
 	}
 	after := s.service.CacheStats()
 	if after.Loads != before.Loads || after.Hits != before.Hits+100 ||
-		after.TokenMisses != before.TokenMisses || after.TokenHits != before.TokenHits+100 || after.Tokens != 1 || after.Sessions != 1 {
+		after.TokenMisses != before.TokenMisses || after.TokenHits != before.TokenHits+100 ||
+		after.Tokens != 1 || after.Sessions != 1 {
 		t.Errorf("before %+v, after %+v", before, after)
 	}
 }

@@ -44,9 +44,17 @@ const (
 	admin     = security.AdminRole
 )
 
-// routes is the whole API on one screen. Nobody guards the open routes, though some check a token themselves;
-// the protected ones are only for a principal.
+// routes is the whole API, with the two functions below. Nobody guards the open routes, though some check a
+// token themselves; the protected ones are only for a principal.
 func (a *api) routes(open, protected group) {
+	a.authRoutes(open, protected)
+	a.serviceRoutes(open)
+
+	a.resource(protected, "/mountain/:name", Mountain{})
+}
+
+// authRoutes are about users, their sessions and their tokens.
+func (a *api) authRoutes(open, protected group) {
 	a.resource(open, "/auth", Login{Gate: a.gate})
 	a.resource(open, "/auth/refresh", Refresh{Gate: a.gate})
 	a.resource(open, "/auth/logout", Logout{Gate: a.gate, Service: a.service})
@@ -55,9 +63,11 @@ func (a *api) routes(open, protected group) {
 	if a.registration {
 		a.resource(open, pathRegister, Registration{Service: a.service})
 	}
+
 	a.resource(protected, pathVerify, Verify{})
 	a.resource(a.role("verifier"), "/auth/introspect", Introspect{Service: a.service})
 	a.resource(a.role("verifier"), "/auth/revocations", Feed{Service: a.service, Stopping: a.stopping})
+	a.resource(open, pathPublicKeys, PublicKeys{Service: a.service})
 
 	account := a.allows(protected, security.AllowAccount)
 	a.resource(account, "/auth/password", Password{Service: a.service})
@@ -72,9 +82,10 @@ func (a *api) routes(open, protected group) {
 	a.resource(administration, pathUsers+"/:id", OneUser{Service: a.service})
 	a.resource(administration, pathUsers+"/:id/sessions", UserSessions{Service: a.service})
 	a.resource(administration, pathUsers+"/:id/password-reset", UserPasswordReset{Service: a.service})
+}
 
-	a.resource(open, pathPublicKeys, PublicKeys{Service: a.service})
-
+// serviceRoutes are about the service itself.
+func (a *api) serviceRoutes(open group) {
 	a.resource(open, "/", a.index)
 	a.resource(open, pathHealth, Health{Version: a.version})
 	a.resource(open, pathReady, Ready{Service: a.service, Stopping: a.stopping})
@@ -85,8 +96,6 @@ func (a *api) routes(open, protected group) {
 		a.resource(open, pathDocs, a.docs)
 		a.resource(open, pathDocs+"/:file", newDocsFiles())
 	}
-
-	a.resource(protected, "/mountain/:name", Mountain{})
 }
 
 // New returns the handler of the whole service.

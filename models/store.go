@@ -46,7 +46,7 @@ func noteRevoked(ctx context.Context, ids []string) {
 	}
 }
 
-// Transact is that of the connection. After the commit it tells Revoked and Recorded what the transaction did.
+// Transact is that of the connection. After the commit it tells Revoked and Recorded what it did.
 func (s *Store) Transact(ctx context.Context, fn func(context.Context, *sql.Tx) error) error {
 	var written journal
 	err := s.connection.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {

@@ -286,7 +286,7 @@ func TestLastAdminsAtTheSameTime(t *testing.T) {
 			if len(left) != 1 || refused != 1 || err != nil {
 				t.Fatalf("round %d: %d are left, %d changes were refused, %v", round, len(left), refused, err)
 			}
-			change(t, stores[0], `UPDATE users SET roles = ''`) // the next round has administrators of its own
+			change(t, stores[0], `UPDATE users SET roles = ''`) // the next round has its own
 		}
 	})
 }

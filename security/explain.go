@@ -161,8 +161,8 @@ func (e *explainer) explainPersonal(ctx context.Context, with Explanation, text 
 	stored, user, err := with.Store.PersonalTokenWithUser(ctx, presented.ID)
 	switch {
 	case errors.Is(err, models.ErrNotFound):
-		e.note("token", false, "%s does not exist: it or its user was deleted, or it expired long ago, or it "+
-			"is in another database", presented.ID)
+		e.note("token", false, "%s does not exist: it or its user was deleted, or it expired long ago, "+
+			"or it is in another database", presented.ID)
 		return
 	case err != nil:
 		e.note("token", false, "%v", err)

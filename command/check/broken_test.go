@@ -481,7 +481,8 @@ func brokenSessions() []broken {
 			}),
 		},
 		{
-			name: "DELETE that is not passed on", red: "session-end session-unknown personal-token verify-refuses",
+			name:  "DELETE that is not passed on",
+			red:   "session-end session-unknown personal-token verify-refuses",
 			fault: swallows(204, func(r *http.Request) bool { return r.Method == "DELETE" }),
 		},
 		{
@@ -624,8 +625,9 @@ func brokenRequests() []broken {
 
 func unknown(r *http.Request) bool {
 	known := regexp.MustCompile(
-		`^/(|healthz|readyz|auth(/(me|verify|refresh|logout|password|password-reset|(sessions|tokens)(/[A-Za-z0-9_-]+)?))?` +
-			`|auth/revocations|\.well-known/jwks\.json|problems/\w+|mountain/[^/]+)$`,
+		`^/(|healthz|readyz|auth(/(me|verify|refresh|revocations|logout|password(-reset)?|` +
+			`(sessions|tokens)(/[A-Za-z0-9_-]+)?))?` +
+			`|\.well-known/jwks\.json|problems/\w+|mountain/[^/]+)$`,
 	)
 	return !known.MatchString(r.URL.Path) || strings.Contains(r.URL.Path, "nobodys")
 }
