@@ -198,7 +198,7 @@ func TestCheckBehindNginx(t *testing.T) {
 			changes: []replacement{{"X-Forwarded-For $remote_addr", "X-Forwarded-For $http_x_forwarded_for"}},
 		},
 		{
-			name: "hides challenges", red: "challenge-lines challenge-invalid-token",
+			name: "hides challenges", red: "administration-closed challenge-lines challenge-invalid-token",
 			changes: []replacement{{passed, passed + "proxy_hide_header WWW-Authenticate;"}},
 		},
 		{

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -89,8 +88,7 @@ func BenchmarkMountain(b *testing.B) {
 
 // BenchmarkUsers compares a page of 100 of a million users with one of them, each asked for over HTTP.
 func BenchmarkUsers(b *testing.B) {
-	s := newServer(b)
-	s.service.Logger = slog.New(slog.DiscardHandler)
+	s := newServer(b, func(c *handlers.Config) { c.AccessLog = nil })
 	admin := s.asAdmin()
 	const users, each = 1_000_000, 50_000 // in one transaction, which must not take long
 	for from := 0; from < users; from += each {

@@ -83,6 +83,7 @@ func brokenConnections() []broken {
 		{name: "tells its version", red: "versions-hidden", fault: header("Server", "nginx/1.22.1")},
 		{name: "open metrics", red: "metrics-closed", fault: lets(at("GET", "/metrics"))},
 		{name: "open pprof", red: "debug-closed", fault: lets(at("GET", "/debug/pprof/"))},
+		{name: "open administration", red: "administration-closed", fault: lets(at("GET", "/auth/users"))},
 		{name: "open expvar", red: "debug-closed", fault: lets(at("GET", "/debug/vars"))},
 	}
 }
@@ -279,7 +280,8 @@ func brokenSchemes() []broken {
 	return []broken{
 		{
 			name: "drops the scheme Bearer", fault: drops(starts("Bearer ")),
-			red: "token-claims scheme-bearer token-quoted two-in-one-line two-headers " +
+			red: "token-claims scheme-bearer administration-closed token-quoted two-in-one-line " +
+				"two-headers " +
 				"challenge-invalid-token token-garbage " +
 				"alg-none alg-other public-key-as-secret header-changed payload-changed expiry-changed " +
 				"signature-changed " +
@@ -349,7 +351,7 @@ func brokenSchemes() []broken {
 			}),
 		},
 		{
-			name: "drops challenges", red: "challenge-lines challenge-invalid-token",
+			name: "drops challenges", red: "administration-closed challenge-lines challenge-invalid-token",
 			fault: header("WWW-Authenticate", ""),
 		},
 		{
@@ -625,7 +627,7 @@ func brokenRequests() []broken {
 
 func unknown(r *http.Request) bool {
 	known := regexp.MustCompile(
-		`^/(|healthz|readyz|auth(/(me|verify|refresh|revocations|logout|password(-reset)?|` +
+		`^/(|healthz|readyz|auth(/(me|verify|refresh|revocations|logout|password(-reset)?|users|` +
 			`(sessions|tokens)(/[A-Za-z0-9_-]+)?))?` +
 			`|\.well-known/jwks\.json|problems/\w+|mountain/[^/]+)$`,
 	)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 )
@@ -62,6 +63,13 @@ func schemeRows() []row { //nolint:funlen // a table
 			look: func(ctx context.Context, p *probe) (string, error) {
 				return p.me(ctx).want(401, "token_missing")
 			},
+		},
+		{
+			name:   "administration-closed",
+			checks: "administration needs a token, and the role `admin`: 403 `forbidden` names it (`scope`)",
+			means:  "Whoever can reach the service can read and change its users.",
+			mend:   guard,
+			look:   administrationClosed,
 		},
 		{
 			name:   "scheme-unknown",
@@ -170,6 +178,26 @@ func schemeRows() []row { //nolint:funlen // a table
 			},
 		},
 	}
+}
+
+func administrationClosed(ctx context.Context, p *probe) (string, error) {
+	const path = "/auth/users"
+	if _, err := p.get(ctx, path).want(401, "token_missing"); err != nil {
+		return "", err
+	}
+	access, err := p.token(ctx)
+	if err != nil {
+		return "", err
+	}
+	a := p.get(ctx, path, bearer(access))
+	if a.status == http.StatusOK {
+		return "the user of the check is an administrator", nil
+	}
+	challenge := strings.Join(a.header.Values("WWW-Authenticate"), " | ")
+	if !strings.Contains(challenge, `error="insufficient_scope", scope="admin"`) {
+		return "", fmt.Errorf("%d, WWW-Authenticate: %s", a.status, orNone(challenge))
+	}
+	return a.want(403, "forbidden")
 }
 
 // challenges is ok when the lines begin so, in this order.
