@@ -304,7 +304,8 @@ func (g *Gate) RequireAllow(what Allow) func(*gin.Context) error {
 	return func(c *gin.Context) error {
 		principal, ok := PrincipalOf(c)
 		if !ok || !principal.May(what) {
-			return &Error{Code: TokenNotAllowed, Fact: "it was made without `" + string(what) + "` in `allow`"}
+			fact := "it was made without `" + string(what) + "` in `allow`"
+			return &Error{Code: TokenNotAllowed, Fact: fact}
 		}
 		return nil
 	}

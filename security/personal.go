@@ -149,7 +149,8 @@ func (s *Service) usePersonal(ctx context.Context, text string) (*Principal, err
 }
 
 // identifyPersonal returns the token with its owner. The text is compared with the hash once; after that the
-// cache knows it, because the hash of a token never changes. Nothing counts failures: nobody guesses 256 bits.
+// cache knows it, because the hash of a token never changes. Nothing counts failures: nobody guesses 256
+// bits.
 func (s *Service) identifyPersonal(ctx context.Context, text string) (*token.Claims, *liveSession, error) {
 	claims, ok := s.cache.claims(text, nil)
 	if !ok {
@@ -167,8 +168,9 @@ func (s *Service) identifyPersonal(ctx context.Context, text string) (*token.Cla
 	return claims, live, err
 }
 
-// verifyPersonal returns what the token is, in the form that the cache has for access tokens: SessionID is the
-// id of the token. A text with a wrong checksum costs no read. An unknown id and a wrong secret cost the same.
+// verifyPersonal returns what the token is, in the form that the cache has for access tokens: SessionID is
+// the id of the token. A text with a wrong checksum costs no read. An unknown id and a wrong secret cost the
+// same.
 func (s *Service) verifyPersonal(ctx context.Context, text string) (token.Claims, error) {
 	presented, err := token.ParsePersonal(text)
 	if err != nil {
