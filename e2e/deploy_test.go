@@ -122,8 +122,8 @@ func TestAlertsHaveTheirRunbook(t *testing.T) {
 	alerts := readFile(t, "../deploy/alerts.yaml")
 	names := regexp.MustCompile(`(?m)^ +- alert: (\w+)$`).FindAllStringSubmatch(alerts, -1)
 	entries := regexp.MustCompile(`(?m)^ +runbook: (\S+)#(\S+)$`).FindAllStringSubmatch(alerts, -1)
-	if len(names) != 6 || len(entries) != len(names) {
-		t.Fatalf("%d alerts with %d entries, want 6", len(names), len(entries))
+	if len(names) != 7 || len(entries) != len(names) {
+		t.Fatalf("%d alerts with %d entries, want 7", len(names), len(entries))
 	}
 	for i, entry := range entries {
 		name, file, anchor := names[i][1], entry[1], entry[2]

@@ -44,6 +44,7 @@ func startGuarded(t *testing.T, start func(t *testing.T, g *guarded)) *guarded {
 		proxy: &process{t: t, address: steadyAddress(t)},
 	}
 	g.sherpa.sherpa(t, checkPassword+"\n", "user", "add", "ada", "--role", "admin")
+	g.sherpa.sherpa(t, checkPassword+"\n", "user", "add", "bob", "--role", "admin") // ada is not the last one
 	_, port, _ := net.SplitHostPort(g.api.address)
 	g.api.run("the API", exec.CommandContext(t.Context(), "python3", "../deploy/forward-auth/api.py", port))
 	g.api.listens()

@@ -234,7 +234,8 @@ func verifyOffline(t *testing.T, command *exec.Cmd, algorithm string, share int6
 	v.refuses(forgedTokens(t, key, mine.Access))
 	v.verifies(mine.Access, g, share)
 
-	p.sherpa(t, "", "user", "roles", "sherpa", "--role", "guide", "--role", "cook")
+	p.sherpa(t, "", "user", "role", "add", "sherpa", "guide")
+	p.sherpa(t, "", "user", "role", "add", "sherpa", "cook")
 	report(t, "other roles", v.until(mine.Access, "ok 1 guide,cook"))
 	want(t, 204)(p.logOut(mine.Access))
 	report(t, "a logout", v.until(mine.Access, "refused: its session has ended"))
