@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sherpa/handlers"
+	"sherpa/security"
 )
 
 // verify asks as a proxy does.
@@ -57,6 +58,22 @@ func TestVerifyNamesThePrincipal(t *testing.T) {
 		if plain, err := url.PathUnescape(a.header.Get("Remote-User")); err != nil || plain != name {
 			t.Errorf("%s: %q, %v", name, plain, err)
 		}
+	}
+}
+
+// TestVerifyTakesPersonalTokens, which have no session: the empty header overwrites a forged one.
+func TestVerifyTakesPersonalTokens(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	ada := s.addUser("ada", "an analytical engine", "admin", "editor")
+	_, text := s.addTokenOf(ada, security.NewToken{Name: "deploy", Roles: []string{"editor"}})
+	a := s.verify("?role=editor", text)
+	session, sent := a.header["Remote-Session"]
+	if a.status != 200 || a.header.Get("Remote-Groups") != "editor" || !sent || session[0] != "" {
+		t.Errorf("%d %v", a.status, a.header)
+	}
+	if a := s.verify("?role=admin", text); a.status != 403 {
+		t.Errorf("a role that the token does not have: %d", a.status)
 	}
 }
 
