@@ -28,23 +28,31 @@ type tokenResponse struct {
 
 // Post answers a username and a password with tokens.
 func (l Login) Post(c *gin.Context) error {
-	request, err := ReadJSON[loginRequest](c)
+	given, err := readCredentials(c)
 	if err != nil {
 		return err
 	}
-	err = Check(
-		Text("username", request.Username, 0, maxBody),
-		Text("password", request.Password, 0, maxBody))
-	if err != nil {
-		return err
-	}
-	given := security.Credentials{Username: *request.Username, Password: *request.Password}
 	tokens, err := l.Gate.LogIn(c, given)
 	if err != nil {
 		return err
 	}
 	writeTokens(c, tokens)
 	return nil
+}
+
+// readCredentials leaves the rules for names and passwords to the service.
+func readCredentials(c *gin.Context) (security.Credentials, error) {
+	request, err := ReadJSON[loginRequest](c)
+	if err != nil {
+		return security.Credentials{}, err
+	}
+	err = Check(
+		Text("username", request.Username, 0, maxBody),
+		Text("password", request.Password, 0, maxBody))
+	if err != nil {
+		return security.Credentials{}, err
+	}
+	return security.Credentials{Username: *request.Username, Password: *request.Password}, nil
 }
 
 // writeTokens answers a login or a refresh (RFC 6749, section 5.1).

@@ -20,18 +20,12 @@ type Registration struct {
 
 // Post answers with the new user, who logs in afterwards as everybody does.
 func (r Registration) Post(c *gin.Context) error {
-	request, err := ReadJSON[loginRequest](c)
-	if err != nil {
-		return err
-	}
-	err = Check(
-		Text("username", request.Username, 0, maxBody),
-		Text("password", request.Password, 0, maxBody))
+	given, err := readCredentials(c)
 	if err != nil {
 		return err
 	}
 	ctx, client := c.Request.Context(), security.ClientOf(c)
-	user, err := r.Service.RegisterUser(ctx, client, *request.Username, *request.Password)
+	user, err := r.Service.RegisterUser(ctx, client, given.Username, given.Password)
 	if err != nil {
 		return err
 	}
