@@ -29,6 +29,7 @@ type engine struct {
 	lockRows  string // SQL after a SELECT: nobody changes these rows until the transaction ends
 	lockAlone string // SQL after a SELECT: nor does anybody else get this lock on them
 	bytewise  string // SQL after a text: compares it byte by byte
+	jsonTexts string // SQL after a FROM: the texts of the JSON array $1, in the column value
 	lockLimit string // SQL: bounds how long a migration that is run by hand waits for a lock
 	unlimited string // SQL: removes the time limits of the transaction
 	writable  string // SQL: whether the database takes changes

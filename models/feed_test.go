@@ -1,7 +1,9 @@
 package models
 
 import (
+	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -117,6 +119,70 @@ func TestRevokedIsCalledAfterTheCommit(t *testing.T) {
 		}
 		if diff := cmp.Diff([][]string{{"x"}, {"x"}}, [][]string{told, read}); diff != "" {
 			t.Error(diff)
+		}
+	})
+}
+
+// TestAUserWithManySessionsCanBeStopped: however many sessions a user has, a change that ends them, or tells
+// of them, takes the same number of statements. With one for each session, it would exceed writeWait.
+func TestAUserWithManySessionsCanBeStopped(t *testing.T) {
+	const many = 3000
+	changes := map[string]func(context.Context, *Store, User) error{
+		"logout everywhere": func(ctx context.Context, s *Store, u User) error {
+			_, err := s.EndSessions(ctx, u.ID, "", EndedByLogout, epoch)
+			return err
+		},
+		"password": func(ctx context.Context, s *Store, u User) error {
+			_, err := s.SetPassword(ctx, u.ID, "new", "", epoch)
+			return err
+		},
+		"reset": func(ctx context.Context, s *Store, u User) error {
+			reset := testReset("reset of "+u.Username, u.ID)
+			if err := s.CreatePasswordReset(ctx, reset, epoch); err != nil {
+				return err
+			}
+			_, err := s.RedeemPasswordReset(ctx, Redemption{PasswordReset: reset, PasswordHash: "new",
+				Attempt: LoginAttempt{At: epoch}})
+			return err
+		},
+		"roles": func(ctx context.Context, s *Store, u User) error {
+			_, err := s.ChangeUser(ctx, u.ID, setRoles("cook"), epoch)
+			return err
+		},
+		"disable": func(ctx context.Context, s *Store, u User) error {
+			_, err := s.DisableUser(ctx, u.ID, epoch)
+			return err
+		},
+		"delete": func(ctx context.Context, s *Store, u User) error {
+			_, err := s.DeleteUser(ctx, u.ID, epoch)
+			return err
+		},
+	}
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		for name, stop := range changes {
+			t.Run(name, func(t *testing.T) {
+				s := openStore(t, database(t))
+				var count atomic.Int64
+				s.Observe(func(context.Context, string, time.Duration, bool) { count.Add(1) })
+				statements := func(u User) int64 {
+					count.Store(0)
+					if err := stop(t.Context(), s, u); err != nil {
+						t.Fatal(err)
+					}
+					return count.Load()
+				}
+				one, crowd := addUser(t, s, "one"), addUser(t, s, "crowd")
+				addSession(t, s, "0", one.ID)
+				addSessions(t, s, crowd.ID, many)
+				few := statements(one)
+				if n := statements(crowd); n != few {
+					t.Errorf("%d statements for %d sessions, and %d for one", n, many, few)
+				}
+				news, err := revokedIDs(t, s, time.Minute)
+				if len(news) != many+1 || err != nil {
+					t.Errorf("%d entries of the feed, want %d; %v", len(news), many+1, err)
+				}
+			})
 		}
 	})
 }

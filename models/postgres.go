@@ -56,6 +56,7 @@ func postgresEngine(p postgres) engine {
 		lockRows:     ` FOR SHARE`,
 		lockAlone:    ` FOR NO KEY UPDATE`, // as an UPDATE locks: it lets others refer to the rows
 		bytewise:     ` COLLATE "C"`,
+		jsonTexts:    `json_array_elements_text(CAST(CAST($1 AS TEXT) AS JSON))`,
 		lockLimit:    fmt.Sprintf("SET LOCAL lock_timeout = %d;\n", migrationLockWait.Milliseconds()),
 		unlimited: `SELECT set_config('statement_timeout', '0', true),
 			set_config('idle_in_transaction_session_timeout', '0', true)`,

@@ -22,6 +22,7 @@ func sqliteEngine() engine {
 	return engine{
 		name: "SQLite", system: "sqlite", dialect: goose.DialectSQLite3, versionTable: goose.DefaultTablename,
 		clock:          `CAST(unixepoch('now', 'subsec') * 1000 AS INTEGER)`,
+		jsonTexts:      `json_each($1)`,
 		writable:       `SELECT true`, // who cannot write finds out when it does
 		version:        `SELECT sqlite_version()`,
 		size:           `SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()`,
