@@ -57,9 +57,11 @@ func addUser(t *testing.T, s *Store, name string, roles ...string) User {
 
 func addSession(t *testing.T, s *Store, id string, userID int64) {
 	t.Helper()
-	if err := s.CreateSession(
-		t.Context(), User{ID: userID, PasswordChangedAt: epoch}, testSession(id, userID),
-	); err != nil {
+	user, err := s.UserByID(t.Context(), userID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CreateSession(t.Context(), user, testSession(id, userID)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -317,6 +319,24 @@ func TestLoginOvertakenByAPasswordChangeGetsNoSession(t *testing.T) {
 		}
 		if err := s.CreateSession(t.Context(), ada, testSession("y", ada.ID)); !errors.Is(err, ErrNotFound) {
 			t.Errorf("after a password change: %v", err)
+		}
+	})
+}
+
+func TestLoginOvertakenByAChangeOfRolesGetsNoSession(t *testing.T) {
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		s := openStore(t, database(t))
+		before := addUser(t, s, "ada", "guide", "cook")
+		after, err := s.ChangeUser(t.Context(), before.ID, setRoles("guide"), epoch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.CreateSession(t.Context(), before, testSession("x", before.ID))
+		if !errors.Is(err, ErrNotFound) {
+			t.Errorf("with the roles of before: %v", err)
+		}
+		if err := s.CreateSession(t.Context(), after.User, testSession("y", before.ID)); err != nil {
+			t.Errorf("with those of now: %v", err)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"iter"
+	"strings"
 	"time"
 )
 
@@ -46,19 +47,21 @@ func isLive(at string) string {
 	return `sessions.ended_at IS NULL AND sessions.idle_ends_at > ` + at + ` AND sessions.ends_at > ` + at
 }
 
-// CreateSession stores a new session of the user, or returns ErrNotFound when the user was deleted, disabled
-// or given another password since it was read.
+// CreateSession stores a new session of the user, or returns ErrNotFound when the user was deleted, disabled,
+// or given another password or other roles since it was read. The roles matter, because a change of them
+// tells only of sessions that there are: a token with the old ones would pass for as long as it lives.
 func (s *Store) CreateSession(ctx context.Context, user User, n Session) error {
 	const query = `INSERT INTO sessions
 			(id, user_id, created_at, last_used_at, idle_ends_at, ends_at, address, user_agent,
 			refresh_count, refresh_hash)
 		SELECT CAST($1 AS TEXT), id, CAST($2 AS BIGINT), CAST($3 AS BIGINT), CAST($4 AS BIGINT),
 			CAST($5 AS BIGINT), CAST($6 AS TEXT), CAST($7 AS TEXT), CAST($8 AS BIGINT), CAST($9 AS TEXT)
-		FROM users WHERE id = $10 AND disabled_at IS NULL AND password_changed_at = $11`
+		FROM users WHERE id = $10 AND disabled_at IS NULL AND password_changed_at = $11 AND roles = $12`
 	return s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		err := s.execOne(ctx, tx, "create session", query+s.engine.lockRows, n.ID, millis(n.CreatedAt),
 			millis(n.LastUsedAt), millis(n.IdleEndsAt), millis(n.EndsAt), n.Address, n.UserAgent,
-			n.RefreshCount, n.RefreshHash, user.ID, millis(user.PasswordChangedAt))
+			n.RefreshCount, n.RefreshHash, user.ID, millis(user.PasswordChangedAt),
+			strings.Join(user.Roles, " "))
 		if err != nil {
 			return err
 		}

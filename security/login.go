@@ -166,7 +166,7 @@ func (s *Service) startSession(ctx context.Context, user models.User, client Cli
 		RefreshHash: token.HashRefresh(refresh),
 	}
 	ctx = As(ctx, newPrincipal(user, id))
-	err := s.Store.CreateSession(ctx, user, session)
+	user, err := s.storeSession(ctx, user, session)
 	if errors.Is(err, models.ErrNotFound) {
 		return Login{}, invalidCredentials(overtaken)
 	}
@@ -174,6 +174,24 @@ func (s *Service) startSession(ctx context.Context, user models.User, client Cli
 		return Login{}, err
 	}
 	return Login{User: user, Session: session, RefreshToken: refresh, At: now}, nil
+}
+
+// storeSession returns the user with the roles at the moment when the session was stored. They may have
+// changed while the password was checked. It takes only the roles of now: whoever is disabled, or has another
+// password, gets models.ErrNotFound, as does a user who is changed once more.
+func (s *Service) storeSession(
+	ctx context.Context, user models.User, session models.Session,
+) (models.User, error) {
+	err := s.Store.CreateSession(ctx, user, session)
+	if !errors.Is(err, models.ErrNotFound) {
+		return user, err
+	}
+	now, err := s.Store.UserByID(ctx, user.ID)
+	if err != nil {
+		return models.User{}, err
+	}
+	user.Roles = now.Roles
+	return user, s.Store.CreateSession(ctx, user, session)
 }
 
 // clip cuts text to n bytes of valid UTF-8: the database takes no other text.

@@ -1,11 +1,14 @@
 package security
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"sherpa/models"
 	"sherpa/security/password"
@@ -142,16 +145,50 @@ func TestAuthenticateStrengthensAnOldHash(t *testing.T) {
 	}
 }
 
-// TestLogInLosesAgainstADisable: the user is disabled while the password is checked.
-func TestLogInLosesAgainstADisable(t *testing.T) {
+// TestLogInLosesAgainst: the user is changed while the password is checked, and the roles as well.
+func TestLogInLosesAgainst(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(context.Context, *bench, int64) error{
+		"a disable":  func(ctx context.Context, b *bench, id int64) error { return b.DisableUser(ctx, id) },
+		"a deletion": func(ctx context.Context, b *bench, id int64) error { return b.DeleteUser(ctx, id) },
+		"a new password": func(ctx context.Context, b *bench, id int64) error {
+			b.clock.Add(time.Second)
+			return b.SetPassword(ctx, id, nextPassword)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			ada := b.addUser("ada", "guide")
+			if _, err := b.AddRole(t.Context(), ada.ID, "cook"); err != nil {
+				t.Fatal(err)
+			}
+			if err := change(t.Context(), b, ada.ID); err != nil {
+				t.Fatal(err)
+			}
+			_, err := b.startSession(t.Context(), ada, b.client()) // with the user as it was before
+			wantCode(t, err, InvalidCredentials)
+		})
+	}
+}
+
+// TestLogInTakesTheRolesOfNow: a role is taken away while the password is checked. Nobody tells of a session
+// that began later, so the token must not have the role.
+func TestLogInTakesTheRolesOfNow(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	ada := b.addUser("ada")
-	if err := b.DisableUser(t.Context(), ada.ID); err != nil {
+	ada := b.addUser("ada", "guide", "cook")
+	if _, err := b.RemoveRole(t.Context(), ada.ID, "cook"); err != nil {
 		t.Fatal(err)
 	}
-	_, err := b.startSession(t.Context(), ada, b.client()) // with the user as it was before
-	wantCode(t, err, InvalidCredentials)
+	login, err := b.startSession(t.Context(), ada, b.client()) // with the user as it was before
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"guide"}, login.Principal().Roles); diff != "" {
+		t.Error(diff)
+	}
+	b.wantAlive(login)
 }
 
 func TestAddressPrefix(t *testing.T) {
