@@ -43,7 +43,7 @@ func (s *Store) ChangeUser(
 func (s *Store) changeIn(
 	ctx context.Context, tx *sql.Tx, userID int64, change UserChange, at time.Time,
 ) (changed ChangedUser, err error) {
-	before, admins, err := s.lockUser(ctx, tx, userID, change.Versions)
+	before, others, err := s.lockUser(ctx, tx, userID, change.Versions)
 	if err != nil {
 		return changed, err
 	}
@@ -51,7 +51,7 @@ func (s *Store) changeIn(
 	if err != nil {
 		return changed, err
 	}
-	if err := keepAdmin(admins, after); err != nil {
+	if err := keepAdmin(before, after, others); err != nil {
 		return changed, err
 	}
 	return s.storeChange(ctx, tx, before, after, at)
@@ -156,11 +156,11 @@ func (s *Store) DeleteUser(
 	ctx context.Context, userID int64, at time.Time, versions ...string,
 ) (ended []string, err error) {
 	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		user, admins, err := s.lockUser(ctx, tx, userID, versions)
+		user, others, err := s.lockUser(ctx, tx, userID, versions)
 		if err != nil {
 			return err
 		}
-		if err := keepAdmin(admins, User{ID: user.ID}); err != nil {
+		if err := keepAdmin(user, User{}, others); err != nil {
 			return err
 		}
 		if ended, err = s.endUser(ctx, tx, userID, at); err != nil {
@@ -175,36 +175,53 @@ func (s *Store) DeleteUser(
 	return ended, err
 }
 
-// lockUser returns the user, if the user has one of the versions, and the ids of the administrators who may
-// log in; one who was invited, and has no password yet, cannot. Nobody else can change any of them until the
-// transaction ends: of two changes at the same time, the second one sees what the first one has left. All
-// changes lock in the same order, so that no two of them wait for each other.
+// lockUser returns the user, if the user has one of the versions, and whether there are other administrators.
+// Nobody else can change any of them until the transaction ends: of two changes at the same time, the second
+// one sees what the first one has left. All changes lock in the same order, so that no two of them wait for
+// each other.
 func (s *Store) lockUser(
 	ctx context.Context, tx *sql.Tx, userID int64, versions []string,
-) (user User, admins []int64, err error) {
-	query := `SELECT id FROM users WHERE ` + hasRole(`'`+rolePattern(AdminRole)+`'`) + ` AND ` +
-		isDisabled(false) + ` AND password_hash <> '' ORDER BY id` + s.engine.lockAlone
-	admins, err = list(ctx, s.connection, tx, "lock administrators", scanValue[int64], query)
-	if err != nil {
-		return User{}, nil, err
+) (user User, others bool, err error) {
+	if others, err = s.lockAdmins(ctx, tx, userID); err != nil {
+		return User{}, false, err
 	}
 	began := time.Now()
-	query = `SELECT ` + userColumns + ` FROM users WHERE id = $1` + s.engine.lockAlone
+	query := `SELECT ` + userColumns + ` FROM users WHERE id = $1` + s.engine.lockAlone
 	user, err = scanUser(tx.QueryRowContext(ctx, query, userID))
 	if err := s.finish(ctx, "lock user", began, err); err != nil {
-		return User{}, nil, err
+		return User{}, false, err
 	}
 	if versions != nil && !slices.Contains(versions, user.Version()) {
-		return User{}, nil, ErrChanged
+		return User{}, false, ErrChanged
 	}
-	return user, admins, nil
+	return user, others, nil
 }
 
-// keepAdmin returns ErrLastAdmin when the user is the only administrator who may log in, and would no longer
-// be one.
-func keepAdmin(admins []int64, after User) error {
-	stays := slices.Contains(after.Roles, AdminRole) && !after.Disabled()
-	if stays || !slices.Equal(admins, []int64{after.ID}) {
+// lockAdmins locks all administrators if the user is one of them, and reports whether there are others. For
+// all other users it reads nobody else: to look for the role, it has to read all users with any.
+func (s *Store) lockAdmins(ctx context.Context, tx *sql.Tx, userID int64) (others bool, err error) {
+	query := `SELECT id FROM users WHERE ` + isAdmin() + ` AND EXISTS
+		(SELECT 1 FROM users WHERE id = $1 AND ` + isAdmin() + `) ORDER BY id` + s.engine.lockAlone
+	admins, err := list(ctx, s.connection, tx, "lock administrators", scanValue[int64], query, userID)
+	return slices.ContainsFunc(admins, func(id int64) bool { return id != userID }), err
+}
+
+// isAdmin is the SQL condition for User.isAdmin.
+func isAdmin() string {
+	return hasRole(`'`+rolePattern(AdminRole)+`'`) + ` AND ` + isDisabled(false) + ` AND password_hash <> ''`
+}
+
+// isAdmin reports whether the user is an administrator who may log in. One who was invited, and has no
+// password yet, cannot.
+func (u User) isAdmin() bool {
+	return slices.Contains(u.Roles, AdminRole) && !u.Disabled() && u.HasPassword()
+}
+
+// keepAdmin returns ErrLastAdmin when an administrator would no longer be one, and there are no others. It
+// does not ask whether the user was in the list: who became an administrator while the list waited is
+// missing from it. Then no others are known, and the change is refused.
+func keepAdmin(before, after User, others bool) error {
+	if !before.isAdmin() || after.isAdmin() || others {
 		return nil
 	}
 	return ErrLastAdmin

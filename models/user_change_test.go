@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"sherpa/internal/pgtest"
 )
 
 func setRoles(roles ...string) UserChange {
@@ -252,6 +254,67 @@ func TestLastAdminStays(t *testing.T) {
 			})
 		}
 	})
+}
+
+// TestAdminWhoAppearsMeanwhile: the only administrator ceases to be one while an invited one sets a password,
+// and somebody takes the role from the invited one. That change began before, so it has not seen the new
+// administrator when it locks all of them.
+func TestAdminWhoAppearsMeanwhile(t *testing.T) {
+	t.Parallel()
+	for name, take := range takeAdmin() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := openStore(t, pgtest.Database(t))
+			first, invited := addUser(t, s, "first", "admin"), addUser(t, s, "invited", "admin")
+			change(t, s, `UPDATE users SET password_hash = '' WHERE username = 'invited'`)
+			others, err := s.write.BeginTx(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer others.Rollback()
+			const changes = `UPDATE users SET password_hash = CASE id WHEN $1 THEN password_hash ELSE 'new' END,
+				roles = CASE id WHEN $1 THEN '' ELSE roles END`
+			if _, err := others.ExecContext(t.Context(), changes, first.ID); err != nil {
+				t.Fatal(err)
+			}
+			taken := make(chan error, 1)
+			go func() { taken <- take(t.Context(), s, invited.ID) }()
+			for !waiting(t, s) {
+				time.Sleep(time.Millisecond) // until it has come to the rows that are being changed
+			}
+			if err := others.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-taken; !errors.Is(err, ErrLastAdmin) {
+				t.Errorf("nobody is left: %v", err)
+			}
+		})
+	}
+}
+
+// TestChangesOfOthersLockNoAdministrator: who changes a user without the role waits for no administrator.
+func TestChangesOfOthersLockNoAdministrator(t *testing.T) {
+	t.Parallel()
+	for name, take := range takeAdmin() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := openStore(t, pgtest.Database(t))
+			addUser(t, s, "first", "admin")
+			ada := addUser(t, s, "ada", "guide")
+			other, err := s.write.BeginTx(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer other.Rollback()
+			const lock = `UPDATE users SET roles = 'admin cook' WHERE username = 'first'`
+			if _, err := other.ExecContext(t.Context(), lock); err != nil {
+				t.Fatal(err)
+			}
+			if err := take(t.Context(), s, ada.ID); err != nil { // after writeWait, if it waited
+				t.Error(err)
+			}
+		})
+	}
 }
 
 // TestLastAdminsAtTheSameTime takes away all administrators at the same moment, each in one of the ways and
