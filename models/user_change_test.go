@@ -272,7 +272,8 @@ func TestAdminWhoAppearsMeanwhile(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer others.Rollback()
-			const changes = `UPDATE users SET password_hash = CASE id WHEN $1 THEN password_hash ELSE 'new' END,
+			const changes = `UPDATE users SET
+				password_hash = CASE id WHEN $1 THEN password_hash ELSE 'new' END,
 				roles = CASE id WHEN $1 THEN '' ELSE roles END`
 			if _, err := others.ExecContext(t.Context(), changes, first.ID); err != nil {
 				t.Fatal(err)
