@@ -30,6 +30,7 @@ type guarded struct {
 	t                  *testing.T
 	proxy, sherpa, api *process
 	secure             *tls.Config // nil for plain HTTP
+	certificate        string      // the file, for TLS
 	user, admin        reply       // logins
 }
 
@@ -43,15 +44,16 @@ func startGuarded(t *testing.T, start func(t *testing.T, g *guarded)) *guarded {
 		t: t, sherpa: startProcess(t, t.TempDir()), api: &process{t: t, address: steadyAddress(t)},
 		proxy: &process{t: t, address: steadyAddress(t)},
 	}
-	g.sherpa.sherpa(t, checkPassword+"\n", "user", "add", "ada", "--role", "admin")
-	g.sherpa.sherpa(t, checkPassword+"\n", "user", "add", "bob", "--role", "admin") // ada is not the last one
+	g.sherpa.sherpa(t, checkPassword+"\n", "user", "add", checkUser)
+	g.sherpa.sherpa(t, checkPassword+"\n", "user", "add", "eve", "--role", "admin")
+	g.sherpa.sherpa(t, checkPassword+"\n", "user", "add", "bob", "--role", "admin") // eve is not the last one
 	_, port, _ := net.SplitHostPort(g.api.address)
 	g.api.run("the API", exec.CommandContext(t.Context(), "python3", "../deploy/forward-auth/api.py", port))
 	g.api.listens()
 	start(t, g)
 	g.proxy.listens()
 	g.user = g.logIn("sherpa", "everest")
-	g.admin = g.logIn("ada", checkPassword)
+	g.admin = g.logIn("eve", checkPassword)
 	return g
 }
 
@@ -65,14 +67,14 @@ var guards = map[string]func(t *testing.T, g *guarded){
 func (g *guarded) startNginx(t *testing.T, changes ...replacement) {
 	t.Helper()
 	skipWithout(t, "nginx")
-	certificate := g.proxy.runNginx("../deploy/forward-auth/nginx.conf", append(changes,
+	g.certificate = g.proxy.runNginx("../deploy/forward-auth/nginx.conf", append(changes,
 		replacement{"server 127.0.0.1:5000;", "server " + g.sherpa.address + ";"},
 		replacement{"server 127.0.0.1:8000;", "server " + g.api.address + ";"},
 		replacement{"/etc/ssl/certs/api.pem", "certificate.pem"},
 		replacement{"/etc/ssl/private/api.key", "key.pem"},
 	))
 	g.secure = &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "127.0.0.1"}
-	g.secure.RootCAs.AppendCertsFromPEM([]byte(readFile(t, certificate)))
+	g.secure.RootCAs.AppendCertsFromPEM([]byte(readFile(t, g.certificate)))
 }
 
 func (g *guarded) startCaddy(t *testing.T) {
@@ -222,7 +224,7 @@ func TestForwardAuth(t *testing.T) {
 			for name, test := range map[string]func(t *testing.T, g *guarded){
 				"passes": testPasses, "forged": testForged, "refuses": testRefuses, "roles": testRoles,
 				"paths": testPaths, "own paths": testOwnPaths, "large bodies": testLargeBodies,
-				"upgrades": testUpgrades, "addresses": testAddresses,
+				"upgrades": testUpgrades, "addresses": testAddresses, "check": testCheck,
 			} {
 				t.Run(name, func(t *testing.T) { test(t, g) })
 			}
@@ -264,7 +266,9 @@ func forgeries() [][]string {
 		{"Connection: close, Remote-User, Remote-User-Id, Remote-Groups, Remote-Session"},
 		{"connection: remote-user", "Remote-User: forged"},
 	}
-	for _, name := range []string{"Remote-User", "Remote-User-Id", "Remote-Groups", "Remote-Session"} {
+	for _, name := range []string{
+		"Remote-User", "Remote-User-Id", "Remote-Groups", "Remote-Session", "Remote-Name", "Remote-Email",
+	} {
 		under := strings.ReplaceAll(name, "-", "_")
 		for _, spelling := range []string{
 			name, strings.ToLower(name), strings.ToUpper(name), under, strings.ToLower(under),
@@ -277,7 +281,9 @@ func forgeries() [][]string {
 }
 
 func testForged(t *testing.T, g *guarded) {
-	names := []string{"remote-user", "remote-user-id", "remote-groups", "remote-session"}
+	names := []string{
+		"remote-user", "remote-user-id", "remote-groups", "remote-session", "remote-name", "remote-email",
+	}
 	own := map[string]string{
 		"remote-user": "sherpa", "remote-user-id": "1", "remote-groups": "",
 		"remote-session": sessionOf(t, g.user.Access),
@@ -299,6 +305,9 @@ func testForged(t *testing.T, g *guarded) {
 				if got := s.values(name); len(got) > 1 || strings.Join(got, "") != want {
 					t.Errorf("%s with %q: the API got %s %q, want %q", path, lines, name, got, want)
 				}
+			}
+			if got := strings.Join(s.values("connection"), ","); strings.Contains(strings.ToLower(got), "remote") {
+				t.Errorf("%s with %q: the API got Connection: %s", path, lines, got)
 			}
 		}
 	}
@@ -388,14 +397,37 @@ func testPaths(t *testing.T, g *guarded) {
 	for _, path := range []string{
 		"/admin/../admin/x", "/x/../admin/x", "/x/..%2fadmin/x", "/x/%2e%2e/admin/x",
 		"/admin%2f..%2fadmin/x", "/admin%2f..%2fx", "/admin%2fx", "//admin/x", "/%61dmin/x",
-		"/admin/..%2fx", "/./admin/x", "/x//../admin/x",
+		"/admin/..%2fx", "/./admin/x", "/x//../admin/x", "/ADMIN", "/Admin/x", "/%41DMIN",
+		"/x/..;/admin/x", "/;a/admin/x", "/x%5c..%5cadmin", "/x\\..\\admin", "/%2561dmin", "/x%3b/admin",
 	} {
 		s := g.ask("GET", path, g.user.Access)
-		decoded, _ := url.PathUnescape(s.Path)
-		if s.status == 200 && strings.Contains(decoded, "admin") {
+		if s.status == 200 && strings.Contains(readTwice(s.Path), "admin") {
 			t.Errorf("%s: the API answers to a user without the role for %s", path, s.Path)
 		}
 	}
+	for _, path := range []string{"/Admin/x", "/ADMIN?x=%2541;", "/admin/a%20b%3fc"} {
+		if s := g.ask("GET", path, g.admin.Access); s.status != 200 || !strings.EqualFold(s.Path, path) {
+			t.Errorf("%s as admin: %d %s", path, s.status, s.body)
+		}
+	}
+}
+
+// readTwice is how a careless API reads a path: in any case, and decoded twice.
+func readTwice(path string) string {
+	once, _ := url.PathUnescape(path)
+	if twice, err := url.PathUnescape(once); err == nil {
+		once = twice
+	}
+	return strings.ToLower(once)
+}
+
+// testCheck: sherpa check fails no row for what belongs to the API.
+func testCheck(t *testing.T, g *guarded) {
+	if g.secure == nil {
+		g.sherpa.wantRed(t, "", "http://"+g.proxy.address)
+		return
+	}
+	g.sherpa.wantRed(t, "", "https://"+g.proxy.address, "--ca-file", g.certificate)
 }
 
 func testOwnPaths(t *testing.T, g *guarded) {
@@ -514,7 +546,7 @@ func testLogout(t *testing.T, g *guarded) {
 		t.Errorf("after the logout: %d %s", s.status, s.body)
 	}
 	// Another process ends the session of the other user: Sherpa learns it from the feed.
-	g.sherpa.sherpa(t, "", "user", "disable", "ada")
+	g.sherpa.sherpa(t, "", "user", "disable", "eve")
 	ended := time.Now()
 	for {
 		asked := time.Now()

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -86,6 +87,7 @@ func Run(ctx context.Context, options Options) (Report, error) {
 		}
 		return Report{}, fmt.Errorf("%w: %w", ErrCannotRun, err)
 	}
+	p.forwardAuth = p.asksForToken(ctx)
 	report := Report{URL: options.URL.String()}
 	for _, g := range groups() {
 		for _, r := range g.rows {
@@ -130,11 +132,15 @@ func (o Options) encrypted() bool {
 func (p *probe) look(ctx context.Context, group string, r row) Result {
 	result := Result{Name: r.name, Group: group, Checks: r.checks}
 	seen, err := "", error(skipped("the check was interrupted, or its time was over"))
+	before := len(p.answers)
 	if ctx.Err() == nil {
 		seen, err = r.look(ctx, p)
 	}
 	if err != nil && ctx.Err() != nil { // a request that was cut off says nothing about the service
 		err = skipped("the check was interrupted, or its time was over")
+	}
+	if err != nil && slices.ContainsFunc(p.answers[before:], p.ofAPI) {
+		err = skipped("the proxy asks for a token here (forward-auth): the path is that of the API behind it")
 	}
 	result.Outcome, result.Seen = outcome(seen, err)
 	if result.Outcome == Failed || result.Outcome == Warning {

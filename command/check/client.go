@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -71,6 +72,8 @@ type probe struct {
 	main      *session
 	sessions  []*session
 	answers   []answer
+	// forwardAuth says that a proxy guards an API, which has all paths but those of the service.
+	forwardAuth bool
 }
 
 func newProbe(options Options) *probe {
@@ -134,6 +137,22 @@ func (p *probe) send(ctx context.Context, root, method, path, body string, lines
 	}
 	a.secret = request.Header.Get("Authorization") != "" || strings.Contains(string(a.body), `"access_token"`)
 	return a
+}
+
+// asksForToken reports whether /healthz needs a token. The service never asks for one there: a proxy does.
+func (p *probe) asksForToken(ctx context.Context) bool {
+	a := p.get(ctx, "/healthz")
+	p.answers[len(p.answers)-1].probed = true
+	return a.status == http.StatusUnauthorized && a.problem().Code == "token_missing"
+}
+
+// ownPath matches what the files in deploy/forward-auth pass on to the service.
+var ownPath = regexp.MustCompile(`^/(auth|\.well-known|docs|problems)(/|$)|^/openapi\.(json|yaml)$`)
+
+// ofAPI reports whether an API behind the same proxy has answered, or whether the proxy refused in its place.
+func (p *probe) ofAPI(a answer) bool {
+	path, _, _ := strings.Cut(a.path, "?")
+	return p.forwardAuth && !ownPath.MatchString(path)
 }
 
 // name is the request, without the query that keeps it apart.

@@ -237,7 +237,7 @@ func everyAnswer(look func(a answer) error) func(context.Context, *probe) (strin
 	return func(_ context.Context, p *probe) (string, error) {
 		seen := 0
 		for _, a := range p.answers {
-			if a.err != nil || a.probed {
+			if a.err != nil || a.probed || p.ofAPI(a) {
 				continue
 			}
 			seen++
