@@ -311,3 +311,44 @@ func TestNoService(t *testing.T) {
 	server.Close()
 	wantCannotRun(t, options, "no answer")
 }
+
+// guardsAPI is a proxy that asks for a token on all paths but those of the service, for an API behind it.
+func guardsAPI(next http.Handler) http.Handler {
+	own := regexp.MustCompile(`^/(auth|\.well-known|docs|problems)(/|$)|^/openapi\.`)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if own.MatchString(r.URL.Path) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		a := httptest.NewRecorder()
+		if r.Header.Get("Authorization") == "" {
+			problem(a, 401, "token_missing")
+		}
+		write(w, a)
+	})
+}
+
+// TestBehindForwardAuth: what a path of the API answers says nothing about the service, and is no failure.
+// The paths of the service are still looked at.
+func TestBehindForwardAuth(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	report, red := run(t, s.options(guardsAPI(s.api)))
+	var skipped []string
+	for _, r := range report.Rows {
+		if r.Outcome == check.Skipped && strings.Contains(r.Seen, "(forward-auth)") {
+			skipped = append(skipped, r.Name)
+		}
+	}
+	want := []string{
+		"ready", "not-found", "path-blank", "path-utf8", "path-plus", "path-percent", "path-slash",
+		"path-dots", "request-id",
+	}
+	if diff := cmp.Diff(want, skipped); diff != "" || len(red) > 0 {
+		t.Errorf("red: %v; skipped (want -, got +):\n%s", red, diff)
+	}
+	_, red = run(t, s.options(guardsAPI(header("X-Request-Id", "")(s.api))))
+	if !slices.Contains(red, "request-id-everywhere") {
+		t.Errorf("without X-Request-Id, only these are red: %v", red)
+	}
+}
