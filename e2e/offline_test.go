@@ -242,6 +242,10 @@ func verifyOffline(t *testing.T, command *exec.Cmd, algorithm string, share int6
 	if said := v.ask(other.Access); said != "ok 1 guide,cook" {
 		t.Errorf("another session: %s", said)
 	}
+	again := exec.CommandContext(t.Context(), command.Path, command.Args[1:]...)
+	if said := startVerifying(t, again, command.Env...).ask(other.Access); said != "ok 1 guide,cook" {
+		t.Errorf("the first token that a new program reads: %s", said)
+	}
 
 	g.cut.Store(true)
 	v.until(other.Access, "refused: there is no news")
@@ -252,6 +256,34 @@ func verifyOffline(t *testing.T, command *exec.Cmd, algorithm string, share int6
 	p.sherpa(t, "", "session", "end", "--all") // its own, too
 	write(t, tokenFile, want(t, 200)(p.loginAs("vera", "guards another house")).Access)
 	v.until(other.Access, "refused: it is too old")
+}
+
+// TestVerifyWithoutKeys shows that a page in place of the keys, as a proxy may send one, refuses a token. An
+// API that calls verify knows no other error.
+func TestVerifyWithoutKeys(t *testing.T) {
+	t.Parallel()
+	command := pythonVerifier(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "<h1>Welcome</h1>")
+	}))
+	t.Cleanup(server.Close)
+	tokenFile := filepath.Join(t.TempDir(), "token")
+	write(t, tokenFile, "any")
+	const program = `import sys, verify
+verify.KEYS_PAUSE = -1  # ask each time
+try:
+    verify.Verifier(sys.argv[1], sys.argv[2]).verify(sys.argv[3])
+except verify.Refused as why:
+    print("refused:", why)
+`
+	token := encoded(t, map[string]any{"alg": "ES256", "kid": "x"}) + ".e30.AA"
+	python := exec.CommandContext(t.Context(), command.Path, "-c", program, server.URL, tokenFile, token)
+	python.Dir = "../examples/verify/python"
+	python.Env = append(plainEnviron(), "PYTHONDONTWRITEBYTECODE=1")
+	out, err := python.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "refused: Expecting value") {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
 
 // report says how late the change was noticed, and holds it to the limit.

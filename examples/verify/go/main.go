@@ -17,6 +17,10 @@ func main() {
 		log.Fatal(err)
 	}
 	v := NewVerifier(os.Getenv("VERIFY_URL"), os.Getenv("VERIFY_TOKEN_FILE"), "sherpa", "sherpa", limit)
+	select {
+	case <-v.Ready():
+	case <-time.After(limit):
+	}
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		claims, err := v.Verify(strings.TrimSpace(lines.Text()))

@@ -56,6 +56,7 @@ type Verifier struct {
 	limit          time.Duration // without news for so long, it refuses every token
 	parser         *jwt.Parser
 	state          atomic.Pointer[state]
+	ready          chan struct{} // closed with the first news
 
 	mu     sync.Mutex
 	keys   map[string]publicKey // by kid
@@ -71,13 +72,17 @@ type publicKey struct {
 
 // NewVerifier returns a verifier that follows the feed.
 func NewVerifier(url, tokenFile, issuer, audience string, limit time.Duration) *Verifier {
-	v := &Verifier{url: url, tokenFile: tokenFile, limit: limit, parser: jwt.NewParser(
+	v := &Verifier{url: url, tokenFile: tokenFile, limit: limit, ready: make(chan struct{})}
+	v.parser = jwt.NewParser(
 		jwt.WithValidMethods([]string{"ES256", "EdDSA"}), jwt.WithIssuer(issuer), jwt.WithAudience(audience),
-		jwt.WithExpirationRequired(), jwt.WithStrictDecoding())}
+		jwt.WithExpirationRequired(), jwt.WithStrictDecoding())
 	v.state.Store(&state{})
 	go v.follow()
 	return v
 }
+
+// Ready is closed with the first news. Before that, Verify refuses every token.
+func (v *Verifier) Ready() <-chan struct{} { return v.ready }
 
 // Verify returns the claims of a good token, with the roles of now.
 func (v *Verifier) Verify(token string) (claims Claims, err error) {
@@ -177,7 +182,8 @@ func (v *Verifier) readNews(cursor string) (string, error) {
 		return "", err
 	}
 	next := state{revocations: map[string]revocation{}, since: news.CompleteSince}
-	if last := v.state.Load(); !news.Reset {
+	last := v.state.Load()
+	if !news.Reset {
 		maps.Copy(next.revocations, last.revocations)
 		next.since = later(next.since, last.since)
 	}
@@ -192,6 +198,9 @@ func (v *Verifier) readNews(cursor string) (string, error) {
 	maps.DeleteFunc(next.revocations, old)
 	next.heard = time.Now()
 	v.state.Store(&next)
+	if last.heard.IsZero() {
+		close(v.ready)
+	}
 	return news.Cursor, nil
 }
 

@@ -14,6 +14,7 @@ export class Verifier {
   #revocations = new Map(); // by sid
   #since = 0; // the oldest good iat
   #heard = -Infinity; // when the latest news came
+  #begin; // called with the first news
 
   constructor(url, tokenFile, { issuer = "sherpa", audience = "sherpa", limit = 30 } = {}) {
     Object.assign(this, { url, tokenFile, limit });
@@ -22,6 +23,7 @@ export class Verifier {
     this.keys = createRemoteJWKSet(new URL("/.well-known/jwks.json", url), {
       cacheMaxAge: KEYS_AGE * 1000, cooldownDuration: KEYS_PAUSE * 1000, timeoutDuration: 5000,
     });
+    this.ready = new Promise((resolve) => { this.#begin = resolve; }); // before, every token is refused
     this.#follow();
   }
 
@@ -68,6 +70,7 @@ export class Verifier {
     for (const [sid, r] of this.#revocations) if (seconds(r.at) < complete) this.#revocations.delete(sid);
     this.#since = Math.max(this.#since, complete);
     this.#heard = now();
+    this.#begin();
     return news.cursor;
   }
 }
@@ -79,6 +82,7 @@ const seconds = (text) => Date.parse(text) / 1000;
 if (process.env.VERIFY_URL) {
   const limit = Number(process.env.VERIFY_LIMIT ?? 30);
   const verifier = new Verifier(process.env.VERIFY_URL, process.env.VERIFY_TOKEN_FILE, { limit });
+  await Promise.race([verifier.ready, sleep(limit * 1000)]);
   for await (const line of createInterface({ input: process.stdin })) {
     try {
       const claims = await verifier.verify(line.trim());

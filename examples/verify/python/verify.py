@@ -20,6 +20,7 @@ class Verifier:
         self.issuer, self.audience = issuer, audience
         self.keys, self.keys_at, self.keys_lock = {}, -KEYS_AGE, threading.Lock()
         self.state = {}, 0.0, float("-inf")  # revocations by sid, oldest good iat, time of the news
+        self.ready = threading.Event()  # set by the first news: before, every token is refused
         threading.Thread(target=self.follow, daemon=True).start()
 
     def verify(self, token):
@@ -29,7 +30,7 @@ class Verifier:
             claims = jwt.decode(  # "nbf" allows for clocks that differ, so "iat" needs no check
                 token, key, algorithms=[algorithm], issuer=self.issuer, audience=self.audience,
                 options={"require": ["exp", "nbf", "iat", "iss", "aud", "sid"], "verify_iat": False})
-        except (jwt.PyJWTError, OSError) as error:
+        except Exception as error:  # whatever it is: a proxy may send a page in place of the keys
             raise Refused(str(error)) from None
         revocations, since, heard = self.state
         if time.monotonic() - heard > self.limit:
@@ -80,6 +81,7 @@ class Verifier:
                 revocations[r["sid"]] = r
         revocations = {sid: r for sid, r in revocations.items() if seconds(r["at"]) >= complete}
         self.state = revocations, max(since, complete), time.monotonic()  # at once, so verify needs no lock
+        self.ready.set()
         return news["cursor"]
 
     def get(self, path, timeout):
@@ -97,6 +99,7 @@ def seconds(text):
 if __name__ == "__main__":  # reads tokens, one a line, and says of each whether it is good
     limit = float(os.environ.get("VERIFY_LIMIT", 30))
     verifier = Verifier(os.environ["VERIFY_URL"], os.environ["VERIFY_TOKEN_FILE"], limit=limit)
+    verifier.ready.wait(limit)
     for line in sys.stdin:
         try:
             claims = verifier.verify(line.strip())
