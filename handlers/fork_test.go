@@ -146,6 +146,9 @@ func TestPageRejects(t *testing.T) {
 		"empty cursor":        {"?after=", "`after`"},
 		"larger than a key":   {"?after=OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5", "`after`"},
 		"text after a number": {"?after=NSB4", "`after`"},
+		"unknown":             {"?limits=2", "`limit`, `after`"},
+		"twice":               {"?limit=2&limit=3", "once"},
+		"cannot be read":      {"?limit=2;after=x", "cannot be read"},
 	} {
 		a := s.do("GET", "/peaks"+tt.query, "")
 		if p := a.problem(t); a.status != 400 || !strings.Contains(p.Detail, tt.detail) {

@@ -4,7 +4,10 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json"
@@ -18,9 +21,13 @@ const (
 )
 
 // ReadPage reads the query parameters of a list: limit, from 1 to 100, and after, the cursor that WritePage
-// gave as next. Key is the type of the column that the list is sorted by.
-func ReadPage[Key string | int64](c *gin.Context) (models.Page[Key], error) {
+// gave as next. Key is the type of the column that the list is sorted by. A list that has filters names their
+// parameters. ReadPage refuses others: a slip in the name of a filter must not list everything.
+func ReadPage[Key string | int64](c *gin.Context, filters ...string) (models.Page[Key], error) {
 	page := models.Page[Key]{Limit: defaultPage}
+	if err := checkQuery(c, append([]string{"limit", "after"}, filters...)); err != nil {
+		return page, err
+	}
 	if text, ok := c.GetQuery("limit"); ok {
 		limit, err := strconv.Atoi(text)
 		if err != nil || limit < 1 || limit > maxPage {
@@ -36,6 +43,21 @@ func ReadPage[Key string | int64](c *gin.Context) (models.Page[Key], error) {
 		}
 	}
 	return page, nil
+}
+
+// checkQuery refuses a query parameter that is not known, or that comes more than once.
+func checkQuery(c *gin.Context, known []string) error {
+	values, err := url.ParseQuery(c.Request.URL.RawQuery)
+	if err != nil {
+		return InvalidRequest("The query cannot be read.")
+	}
+	for name, given := range values {
+		if !slices.Contains(known, name) || len(given) > 1 {
+			all := strings.Join(known, "`, `")
+			return InvalidRequest("The query may have `" + all + "`, each of them once, and nothing else.")
+		}
+	}
+	return nil
 }
 
 type pageResponse[View any] struct {

@@ -66,7 +66,7 @@ func (p PersonalTokens) Post(c *gin.Context) error {
 const day = 24 * time.Hour
 
 func (r personalRequest) token() (security.NewToken, error) {
-	rules := []Rule{Text("name", r.Name, 1, maxBody)}
+	rules := []Rule{Text("name", r.Name, 0, maxBody)}
 	wanted := security.NewToken{Roles: r.Roles, Allows: r.Allows}
 	if r.Days != nil {
 		rules = append(rules, Number("expires_in_days", r.Days, 1, int64(security.MaxTokenLife/day)))

@@ -105,7 +105,7 @@ func TestBadRequestsForTokens(t *testing.T) {
 	tests := []struct{ name, body, pointer, detail string }{
 		{"nothing", `{}`, "#/name", "`name` is required"},
 		{"null", `{"name":null}`, "#/name", "`name` is required"},
-		{"empty", `{"name":""}`, "#/name", "`name` must have"},
+		{"empty", `{"name":""}`, "#/name", "1 to 64"},
 		{"long", `{"name":"` + strings.Repeat("n", 65) + `"}`, "#/name", "1 to 64"},
 		{"control", `{"name":"a\u0007"}`, "#/name", "printable"},
 		{"no day", `{"name":"x","expires_in_days":0}`, "#/expires_in_days", "from 1 to 365"},

@@ -126,9 +126,9 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 		},
 		{
 			Code: security.Throttled, Status: http.StatusTooManyRequests,
-			Title: "Too many logins",
-			Detail: "Too many logins failed for this username, or too many requests of this kind came from " +
-				"this address. Wait {wait} and try again.",
+			Title: "Too many attempts",
+			Detail: "There were too many attempts for this username, or too many of this kind from this " +
+				"address. Wait {wait} and try again.",
 			Meaning: "Too many logins in a row failed for this username, or too many requests to log in, " +
 				"to redeem a reset token or to register came from this address. The wait for a username " +
 				"doubles with each further failure, up to an hour, and is over after a success.",

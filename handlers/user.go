@@ -50,7 +50,7 @@ func (u Users) Get(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	page, err := ReadPage[string](c)
+	page, err := ReadPage[string](c, "prefix", "role", "disabled")
 	if err != nil {
 		return err
 	}
@@ -67,6 +67,9 @@ func (u Users) Get(c *gin.Context) error {
 
 func readUserFilter(c *gin.Context) (models.UserFilter, error) {
 	filter := models.UserFilter{Prefix: c.Query("prefix"), Role: c.Query("role")}
+	if _, given := c.GetQuery("role"); given && filter.Role == "" {
+		return filter, InvalidRequest("The query parameter `role` is empty: no user has such a role.")
+	}
 	switch text, given := c.GetQuery("disabled"); {
 	case !given:
 	case text == "true", text == "false":

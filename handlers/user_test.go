@@ -285,7 +285,7 @@ func TestListUsers(t *testing.T) {
 	}
 	for query, detail := range map[string]string{
 		"?disabled=yes": "`disabled`", "?disabled=": "`disabled`", "?role=A": "`role`", "?limit=0": "`limit`",
-		"?after=x": "`after`",
+		"?after=x": "`after`", "?role=": "`role`", "?role=guide&role=admin": "once", "?roles=guide": "`role`",
 	} {
 		a := s.do("GET", "/auth/users"+query, "", admin).want(t, 400)
 		if p := a.problem(t); !strings.Contains(p.Detail, detail) {

@@ -48,7 +48,7 @@ func (s *Service) CreateToken(
 	if err := n.check(owner); err != nil {
 		return t, "", err
 	}
-	made, now := token.NewPersonal(), s.Now()
+	made, now := token.NewPersonal(), s.Now().UTC().Truncate(time.Millisecond) // as the store keeps it
 	t = models.PersonalToken{
 		ID: made.ID, UserID: owner.UserID, Name: n.Name, Hash: made.Hash(),
 		Roles: unique(n.Roles), CreatedAt: now, ExpiresAt: now.Add(n.life()),
@@ -97,8 +97,7 @@ func (n NewToken) check(owner Principal) error {
 	}
 	for _, role := range n.Roles {
 		if !slices.Contains(owner.Roles, role) {
-			return wrong("roles", "%q is no role of the owner, or none of the token that asks",
-				clip(role, maxTokenName))
+			return wrong("roles", "%q is no role of %s", clip(role, maxTokenName), whose(owner))
 		}
 	}
 	for _, allow := range n.Allows {
@@ -110,6 +109,14 @@ func (n NewToken) check(owner Principal) error {
 		}
 	}
 	return nil
+}
+
+// whose says who has the roles of the principal.
+func whose(owner Principal) string {
+	if owner.TokenID != "" {
+		return "the owner, or none of the token that asks"
+	}
+	return "the owner"
 }
 
 func isPrintable(text string) bool {
