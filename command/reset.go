@@ -14,7 +14,7 @@ import (
 func (c userAddCommand) invite(ctx context.Context, service *security.Service, out io.Writer) error {
 	user, reset, err := service.InviteUser(ctx, c.Username, c.Role)
 	if err != nil {
-		return fmt.Errorf("add user: %w", err)
+		return c.explain(err)
 	}
 	if c.JSON {
 		return writeJSON(out, invitedView{viewUser(user), viewReset(reset)})

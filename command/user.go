@@ -53,10 +53,17 @@ func (c userAddCommand) Run(ctx context.Context, config *Config, std Streams) er
 		}
 		user, err := service.CreateUser(ctx, c.Username, password, c.Role)
 		if err != nil {
-			return fmt.Errorf("add user: %w", err)
+			return c.explain(err)
 		}
 		return c.print(std.Out, user)
 	})
+}
+
+func (c userAddCommand) explain(err error) error {
+	if errors.Is(err, models.ErrUsernameTaken) {
+		return fmt.Errorf("add user: the username %q is taken", c.Username)
+	}
+	return fmt.Errorf("add user: %w", err)
 }
 
 type userListCommand struct {

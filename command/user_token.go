@@ -20,7 +20,7 @@ type userTokenCommands struct {
 type userTokenAddCommand struct {
 	Username string           `arg:"" help:"User whose token to make."`
 	Name     string           `help:"What the token is for." required:"" placeholder:"TEXT"`
-	Days     int              `help:"How many days it lives, 365 at most." default:"90" placeholder:"N"`
+	Days     int              `help:"How many days it lives, 365 at most. Default: 90." default:"90" placeholder:"N"`
 	Role     []string         `help:"Role of the user that it has; may be repeated. Without it, none." placeholder:"ROLE"`
 	Allow    []security.Allow `help:"Let it reach the account, or the administration; may be repeated." placeholder:"account|admin"`
 	JSON     bool             `name:"json" help:"Print JSON instead of the token alone."`
@@ -38,7 +38,10 @@ func (c userTokenAddCommand) Run(ctx context.Context, config *Config, std Stream
 		}
 		owner := security.Principal{UserID: user.ID, Username: user.Username, Roles: user.Roles}
 		t, text, err := service.CreateToken(ctx, owner, c.wanted())
+		var broken *security.TokenRuleError
 		switch {
+		case errors.As(err, &broken):
+			return &StatusError{StatusUsage, fmt.Errorf("--%s: %s", tokenFlag(broken.Member), broken.Reason)}
 		case errors.Is(err, models.ErrNotFound):
 			return fmt.Errorf("add token: the user %s is disabled", user.Username)
 		case err != nil:
@@ -51,6 +54,17 @@ func (c userTokenAddCommand) Run(ctx context.Context, config *Config, std Stream
 		_, err = fmt.Fprintln(std.Out, text)
 		return err
 	})
+}
+
+// tokenFlag is the flag for a member of security.NewToken.
+func tokenFlag(member string) string {
+	switch member {
+	case "expires_in_days":
+		return "days"
+	case "roles":
+		return "role"
+	}
+	return member
 }
 
 func (c userTokenAddCommand) wanted() security.NewToken {
