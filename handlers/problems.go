@@ -137,8 +137,9 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 		},
 		{
 			Code: security.Forbidden, Status: http.StatusForbidden,
-			Title:   "Your user may not do this",
-			Detail:  "This resource needs the role {fact}, which your user or your personal access token lacks.",
+			Title: "Your user may not do this",
+			Detail: "This resource needs the role {fact}, which your user or your personal access token " +
+				"lacks.",
 			Example: "admin",
 			Meaning: "We know who you are; your user lacks the role that this resource needs.",
 			Remedy:  "Ask an administrator for the role. It counts within a second, without a new login.",
