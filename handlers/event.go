@@ -33,11 +33,19 @@ func (e Events) Get(c *gin.Context) error {
 	return ListOwn(c, e.Service.UserEvents, func(e models.Event) string { return e.ID }, viewEvent)
 }
 
-// viewEvent leaves out who the actor is: a user need not know the name of an operator.
+// administrator stands for a user who has changed another one.
+const administrator = "administrator"
+
+// viewEvent leaves out who the actor is: a user need not know the name of an operator, nor where an
+// administrator works.
 func viewEvent(e models.Event) eventResponse {
-	return eventResponse{
+	view := eventResponse{
 		ID: e.ID, Kind: string(e.Kind), Reason: e.Reason, At: e.At, LastAt: e.LastAt, Count: e.Times,
 		Actor: string(e.Actor), TokenID: e.ActorToken, SessionID: e.SessionID,
 		Address: e.Address, UserAgent: e.UserAgent,
 	}
+	if e.Actor == models.ActorUser && e.ActorID != e.SubjectID {
+		view.Actor, view.TokenID, view.Address, view.UserAgent = administrator, "", "", ""
+	}
+	return view
 }

@@ -17,10 +17,11 @@ type PersonalTokens struct {
 }
 
 type personalRequest struct {
-	Name   *string          `json:"name"`
-	Days   *int64           `json:"expires_in_days"`
-	Roles  []string         `json:"roles"`
-	Allows []security.Allow `json:"allow"`
+	Name    *string          `json:"name"`
+	Days    *int64           `json:"expires_in_days"`
+	Roles   []string         `json:"roles"`
+	Allows  []security.Allow `json:"allow"`
+	Current *string          `json:"current_password"` // which a session needs
 }
 
 type personalResponse struct {
@@ -44,11 +45,12 @@ func (p PersonalTokens) Post(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	wanted, err := request.token()
+	wanted, current, err := request.read(principalOf(c))
 	if err != nil {
 		return err
 	}
-	made, text, err := p.Service.CreateToken(security.ContextOf(c), principalOf(c), wanted)
+	ctx, client := c.Request.Context(), security.ClientOf(c)
+	made, text, err := p.Service.CreateOwnToken(ctx, principalOf(c), client, current, wanted)
 	var broken *security.TokenRuleError
 	if errors.As(err, &broken) {
 		detail := "`" + broken.Member + "`: " + broken.Reason + "."
@@ -65,18 +67,25 @@ func (p PersonalTokens) Post(c *gin.Context) error {
 
 const day = 24 * time.Hour
 
-func (r personalRequest) token() (security.NewToken, error) {
+// read returns the token that the owner wants, and the owner's password, if a session asks.
+func (r personalRequest) read(owner security.Principal) (_ security.NewToken, current string, _ error) {
 	rules := []Rule{Text("name", r.Name, 0, maxBody)}
 	wanted := security.NewToken{Roles: r.Roles, Allows: r.Allows}
 	if r.Days != nil {
 		rules = append(rules, Number("expires_in_days", r.Days, 1, int64(security.MaxTokenLife/day)))
 		wanted.Life = time.Duration(*r.Days) * day
 	}
+	if owner.TokenID == "" {
+		rules = append(rules, Text("current_password", r.Current, 0, maxBody))
+	}
 	if err := Check(rules...); err != nil {
-		return wanted, err
+		return wanted, "", err
 	}
 	wanted.Name = *r.Name
-	return wanted, nil
+	if r.Current != nil {
+		current = *r.Current
+	}
+	return wanted, current, nil
 }
 
 // Get lists them, the newest first, expired ones included.
@@ -117,6 +126,24 @@ func (p OnePersonalToken) Delete(c *gin.Context) error {
 		return err
 	}
 	if err := p.Service.DeleteToken(security.ContextOf(c), principalOf(c).UserID, id); err != nil {
+		return err
+	}
+	c.Status(http.StatusNoContent)
+	return nil
+}
+
+// UserTokens are the personal access tokens of the user with the id in the path, for administrators.
+type UserTokens struct {
+	Service *security.Service
+}
+
+// Delete deletes them.
+func (u UserTokens) Delete(c *gin.Context) error {
+	id, err := PathID(c, "id")
+	if err != nil {
+		return err
+	}
+	if _, err := u.Service.DeleteUserTokens(security.ContextOf(c), id); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)

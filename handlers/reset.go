@@ -27,7 +27,7 @@ func (r UserPasswordReset) Post(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	reset, err := r.Service.IssueReset(security.ContextOf(c), id)
+	reset, err := r.Service.IssueResetBy(security.ContextOf(c), principalOf(c), id)
 	if err != nil {
 		return err
 	}

@@ -81,6 +81,7 @@ func (a *api) authRoutes(open, protected group) {
 	a.resource(administration, pathUsers, Users{Service: a.service})
 	a.resource(administration, pathUsers+"/:id", OneUser{Service: a.service})
 	a.resource(administration, pathUsers+"/:id/sessions", UserSessions{Service: a.service})
+	a.resource(administration, pathUsers+"/:id/tokens", UserTokens{Service: a.service})
 	a.resource(administration, pathUsers+"/:id/password-reset", UserPasswordReset{Service: a.service})
 }
 

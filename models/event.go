@@ -34,6 +34,7 @@ const (
 	EventUserDeleted          EventKind = "user_deleted"
 	EventTokenCreated         EventKind = "token_created"
 	EventTokenDeleted         EventKind = "token_deleted"
+	EventTokenCreationFailed  EventKind = "token_creation_failed"
 	EventKeysChanged          EventKind = "keys_changed"
 	EventServerStarted        EventKind = "server_started"
 	EventServerStopped        EventKind = "server_stopped"
@@ -46,7 +47,7 @@ func EventKinds() []EventKind {
 		EventPasswordChangeFailed, EventPasswordResetIssued, EventPasswordResetFailed,
 		EventRegistrationFailed, EventThrottleTripped, EventUserCreated, EventRolesChanged,
 		EventUserDisabled, EventUserEnabled, EventUserDeleted, EventTokenCreated, EventTokenDeleted,
-		EventKeysChanged, EventServerStarted, EventServerStopped,
+		EventTokenCreationFailed, EventKeysChanged, EventServerStarted, EventServerStopped,
 	}
 }
 

@@ -103,7 +103,7 @@ func TestEventAndChangeAreOne(t *testing.T) {
 				return err
 			},
 			"token": func() error {
-				return s.CreatePersonalToken(ctx, testToken("new", ada.ID), manyTokens)
+				return s.CreatePersonalToken(ctx, testToken("new", ada.ID), "", manyTokens)
 			},
 			"token's end": func() error { return s.DeletePersonalToken(ctx, ada.ID, "adas token", epoch) },
 			"all sessions": func() error {

@@ -31,14 +31,18 @@ const personalColumns = `personal_tokens.id, personal_tokens.user_id, personal_t
 	personal_tokens.hash, personal_tokens.roles, personal_tokens.allows, personal_tokens.created_at,
 	personal_tokens.expires_at, personal_tokens.last_used_at`
 
-// CreatePersonalToken stores a new token. The error is ErrNotFound when its owner was deleted or disabled, or
-// ErrTooManyTokens when its owner has limit of them, expired ones included.
-func (s *Store) CreatePersonalToken(ctx context.Context, t PersonalToken, limit int) error {
+// CreatePersonalToken stores a new token. Its maker is the session or the personal access token with which its
+// owner asks, or "" for an operator. The error is ErrNotFound when its maker has ended, or its owner was
+// deleted or disabled; ErrTooManyTokens when its owner has limit of them, expired ones included.
+func (s *Store) CreatePersonalToken(ctx context.Context, t PersonalToken, maker string, limit int) error {
 	const insert = `INSERT INTO personal_tokens
 			(id, user_id, name, hash, roles, allows, created_at, expires_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 	return s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := s.lockOwner(ctx, tx, t.UserID); err != nil {
+			return err
+		}
+		if err := s.checkMaker(ctx, tx, t.UserID, maker); err != nil {
 			return err
 		}
 		if err := s.checkPersonalLimit(ctx, tx, t.UserID, limit); err != nil {
@@ -61,6 +65,19 @@ func (s *Store) lockOwner(ctx context.Context, tx *sql.Tx, userID int64) error {
 	began := time.Now()
 	_, err := scanValue[int64](tx.QueryRowContext(ctx, query, userID))
 	return s.finish(ctx, "lock user", began, err)
+}
+
+// checkMaker returns ErrNotFound when the maker of a token has ended. Call it after lockOwner: a reset of the
+// password, which ends all makers, is then over or has not begun. So no new token slips past it.
+func (s *Store) checkMaker(ctx context.Context, tx *sql.Tx, userID int64, maker string) error {
+	const query = `SELECT id FROM sessions WHERE id = $1 AND user_id = $2 AND ended_at IS NULL
+		UNION ALL SELECT id FROM personal_tokens WHERE id = $1 AND user_id = $2`
+	if maker == "" {
+		return nil
+	}
+	began := time.Now()
+	_, err := scanValue[string](tx.QueryRowContext(ctx, query, maker, userID))
+	return s.finish(ctx, "check maker", began, err)
 }
 
 func (s *Store) checkPersonalLimit(ctx context.Context, tx *sql.Tx, userID int64, limit int) error {
@@ -132,6 +149,44 @@ func (s *Store) DeletePersonalToken(ctx context.Context, userID int64, id string
 		e := Event{Kind: EventTokenDeleted, Reason: deleted.describe(), SubjectID: userID}
 		return s.record(ctx, tx, at, e)
 	})
+}
+
+// DeletePersonalTokens deletes all tokens of the user. It returns how many; ErrNotFound when there is no such
+// user.
+func (s *Store) DeletePersonalTokens(ctx context.Context, userID int64, at time.Time) (n int, err error) {
+	query := `SELECT id FROM users WHERE id = $1` + s.engine.lockAlone
+	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		began := time.Now()
+		_, err := scanValue[int64](tx.QueryRowContext(ctx, query, userID))
+		if err := s.finish(ctx, "lock user", began, err); err != nil {
+			return err
+		}
+		n, err = s.deleteTokens(ctx, tx, userID, at)
+		return err
+	})
+	return n, err
+}
+
+// deleteTokens needs the lock on the user's row, or a new token could come meanwhile. It locks the tokens in
+// the order of RecordUses, so that the two do not wait for each other.
+func (s *Store) deleteTokens(ctx context.Context, tx *sql.Tx, userID int64, at time.Time) (int, error) {
+	query := `DELETE FROM personal_tokens WHERE id IN
+		(SELECT id FROM personal_tokens WHERE user_id = $1 ORDER BY id` + s.engine.lockAlone + `)
+		RETURNING id, name`
+	scan := func(row scanner) (t PersonalToken, err error) { return t, row.Scan(&t.ID, &t.Name) }
+	deleted, err := list(ctx, s.connection, tx, "delete personal tokens", scan, query, userID)
+	if err != nil {
+		return 0, err
+	}
+	var ids []string
+	for _, t := range deleted {
+		ids = append(ids, t.ID)
+		e := Event{Kind: EventTokenDeleted, Reason: t.describe(), SubjectID: userID}
+		if err := s.record(ctx, tx, at, e); err != nil {
+			return 0, err
+		}
+	}
+	return len(ids), s.revoke(ctx, tx, ids)
 }
 
 const (

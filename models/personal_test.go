@@ -23,7 +23,7 @@ func testToken(id string, userID int64) PersonalToken {
 func addToken(t *testing.T, s *Store, id string, userID int64) PersonalToken {
 	t.Helper()
 	token := testToken(id, userID)
-	if err := s.CreatePersonalToken(t.Context(), token, manyTokens); err != nil {
+	if err := s.CreatePersonalToken(t.Context(), token, "", manyTokens); err != nil {
 		t.Fatal(err)
 	}
 	return token
@@ -36,7 +36,7 @@ func TestPersonalTokenRoundTrip(t *testing.T) {
 		want := addToken(t, s, "a", ada.ID)
 		bare := PersonalToken{ID: "b", UserID: ada.ID, Name: "ë 🏔", Hash: "h", Roles: []string{},
 			Allows: []string{}, CreatedAt: epoch.Add(time.Second), ExpiresAt: epoch.Add(week)}
-		if err := s.CreatePersonalToken(t.Context(), bare, manyTokens); err != nil {
+		if err := s.CreatePersonalToken(t.Context(), bare, "", manyTokens); err != nil {
 			t.Fatal(err)
 		}
 		addToken(t, s, "bobs", bob.ID)
@@ -69,8 +69,8 @@ func TestPersonalTokensThatAreMissing(t *testing.T) {
 			"read":                 third(s.PersonalTokenWithUser(ctx, "none' OR '1'='1")),
 			"delete":               s.DeletePersonalToken(ctx, bob.ID, "none", epoch),
 			"delete somebody's":    s.DeletePersonalToken(ctx, ada.ID, "bobs", epoch),
-			"create of nobody":     s.CreatePersonalToken(ctx, testToken("x", 99), manyTokens),
-			"create of a disabled": s.CreatePersonalToken(ctx, testToken("x", ada.ID), manyTokens),
+			"create of nobody":     s.CreatePersonalToken(ctx, testToken("x", 99), "", manyTokens),
+			"create of a disabled": s.CreatePersonalToken(ctx, testToken("x", ada.ID), "", manyTokens),
 		} {
 			if !errors.Is(err, ErrNotFound) || errors.Is(err, ErrUnavailable) {
 				t.Errorf("%s: %v", name, err)
@@ -95,7 +95,7 @@ func TestPersonalTokensHaveALimit(t *testing.T) {
 		for i := range tries {
 			wg.Go(func() {
 				id := fmt.Sprint("t", i)
-				err := stores[i%2].CreatePersonalToken(t.Context(), testToken(id, ada.ID), limit)
+				err := stores[i%2].CreatePersonalToken(t.Context(), testToken(id, ada.ID), "", limit)
 				if err == nil {
 					made.Store(id, true)
 				} else if !errors.Is(err, ErrTooManyTokens) {
@@ -110,7 +110,7 @@ func TestPersonalTokensHaveALimit(t *testing.T) {
 		if n != limit || len(all) != limit || err != nil {
 			t.Errorf("%d were made, %d are there, %v", n, len(all), err)
 		}
-		if err := stores[0].CreatePersonalToken(t.Context(), testToken("b", bob.ID), limit); err != nil {
+		if err := stores[0].CreatePersonalToken(t.Context(), testToken("b", bob.ID), "", limit); err != nil {
 			t.Errorf("another user: %v", err)
 		}
 	})
@@ -195,7 +195,7 @@ func TestUsesAreWrittenOnceAMinute(t *testing.T) {
 		uses := map[string]time.Time{"deleted meanwhile": epoch}
 		for i := range usesBatch + 10 {
 			id := fmt.Sprint("t", i)
-			if err := s.CreatePersonalToken(t.Context(), testToken(id, ada.ID), usesBatch+10); err != nil {
+			if err := s.CreatePersonalToken(t.Context(), testToken(id, ada.ID), "", usesBatch+10); err != nil {
 				t.Fatal(err)
 			}
 			uses[id] = epoch

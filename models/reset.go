@@ -65,8 +65,8 @@ type Redemption struct {
 	Attempt       LoginAttempt // the counters of the user's logins, and when it happens
 }
 
-// RedeemPasswordReset gives the user the new password and ends the user's sessions, as SetPassword does. It
-// also resets the count of failed logins. It returns the ids of the sessions that it ended; ErrNotFound when
+// RedeemPasswordReset gives the user the new password, and ends the user's sessions and personal access tokens,
+// as RecoverUser does. It also resets the count of failed logins. It returns the ids of the sessions that it ended; ErrNotFound when
 // the reset cannot be redeemed, or the user is disabled: then nothing changes, and no other call has the same
 // success.
 func (s *Store) RedeemPasswordReset(ctx context.Context, r Redemption) (ended []string, err error) {
@@ -93,8 +93,13 @@ func (s *Store) redeem(ctx context.Context, tx *sql.Tx, r Redemption) ([]string,
 	if err := s.execOne(ctx, tx, "use password reset", use, r.ID, r.UserID, r.Hash, millis(at)); err != nil {
 		return nil, err
 	}
-	return s.passwordChanged(ctx, tx, Event{Kind: EventPasswordChanged, Reason: ReasonReset,
+	ended, err := s.passwordChanged(ctx, tx, Event{Kind: EventPasswordChanged, Reason: ReasonReset,
 		SubjectID: r.UserID}, "", at)
+	if err != nil {
+		return nil, err
+	}
+	_, err = s.deleteTokens(ctx, tx, r.UserID, at)
+	return ended, err
 }
 
 // passwordChanged does what follows a new password, in the transaction that sets it: the user's sessions end

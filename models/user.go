@@ -93,16 +93,36 @@ func (s *Store) Empty(ctx context.Context) (bool, error) {
 func (s *Store) SetPassword(
 	ctx context.Context, userID int64, hash, except string, at time.Time,
 ) (ended []string, err error) {
-	const query = `UPDATE users SET password_hash = $1, password_changed_at = $2 WHERE id = $3`
 	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if err := s.execOne(ctx, tx, "set password", query, hash, millis(at), userID); err != nil {
-			return err
-		}
-		e := Event{Kind: EventPasswordChanged, SubjectID: userID}
-		ended, err = s.passwordChanged(ctx, tx, e, except, at)
+		ended, err = s.setPassword(ctx, tx, userID, hash, except, at)
 		return err
 	})
 	return ended, err
+}
+
+// RecoverUser is SetPassword by somebody else, after which nobody who was there before is left: it ends all
+// sessions of the user, and deletes all personal access tokens.
+func (s *Store) RecoverUser(
+	ctx context.Context, userID int64, hash string, at time.Time,
+) (ended []string, err error) {
+	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if ended, err = s.setPassword(ctx, tx, userID, hash, "", at); err != nil {
+			return err
+		}
+		_, err = s.deleteTokens(ctx, tx, userID, at)
+		return err
+	})
+	return ended, err
+}
+
+func (s *Store) setPassword(
+	ctx context.Context, tx *sql.Tx, userID int64, hash, except string, at time.Time,
+) ([]string, error) {
+	const query = `UPDATE users SET password_hash = $1, password_changed_at = $2 WHERE id = $3`
+	if err := s.execOne(ctx, tx, "set password", query, hash, millis(at), userID); err != nil {
+		return nil, err
+	}
+	return s.passwordChanged(ctx, tx, Event{Kind: EventPasswordChanged, SubjectID: userID}, except, at)
 }
 
 // RehashPassword replaces the hash with a stronger one of the same password. It changes nothing when the hash

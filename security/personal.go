@@ -1,6 +1,7 @@
 package security
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,10 +39,29 @@ type TokenRuleError struct{ Member, Reason string }
 
 func (e *TokenRuleError) Error() string { return e.Member + ": " + e.Reason }
 
+// CreateOwnToken is CreateToken for a client. A session asks for the current password, and its failures count
+// as failed logins: an access token that was stolen must not become one that lives for a year. A personal
+// access token needs no password, because it makes none with more power or a longer life. The error is that
+// of CreateToken, or *Error with code wrong_password, throttled or overloaded.
+func (s *Service) CreateOwnToken(
+	ctx context.Context, p Principal, client Client, current string, n NewToken,
+) (t models.PersonalToken, text string, err error) {
+	if err := n.check(p); err != nil {
+		return t, "", err
+	}
+	if p.TokenID == "" {
+		const kind = models.EventTokenCreationFailed
+		if _, err := s.confirmPassword(ctx, kind, p, client, current); err != nil {
+			return t, "", err
+		}
+	}
+	return s.CreateToken(As(WithClient(ctx, client), p), p, n)
+}
+
 // CreateToken stores a new personal access token of the owner, and returns its text, which nothing else
 // keeps. An owner who is here with a token gives the new one no more than that has: no other role, no other
 // permission, no longer life. The error is *TokenRuleError, *Error with code too_many_tokens, or
-// models.ErrNotFound when the owner was deleted or disabled.
+// models.ErrNotFound when the owner was deleted or disabled, or is no longer here.
 func (s *Service) CreateToken(
 	ctx context.Context, owner Principal, n NewToken,
 ) (t models.PersonalToken, text string, err error) {
@@ -59,7 +79,7 @@ func (s *Service) CreateToken(
 	if err := s.limitLife(ctx, owner, &t); err != nil {
 		return t, "", err
 	}
-	err = s.Store.CreatePersonalToken(ctx, t, maxTokens)
+	err = s.Store.CreatePersonalToken(ctx, t, cmp.Or(owner.TokenID, owner.SessionID), maxTokens)
 	if errors.Is(err, models.ErrTooManyTokens) {
 		return t, "", &Error{Code: TooManyTokens, Fact: fmt.Sprint(maxTokens), Err: err}
 	}
@@ -145,6 +165,12 @@ func (s *Service) DeleteToken(ctx context.Context, userID int64, id string) erro
 	return s.Store.DeletePersonalToken(ctx, userID, id, s.Now())
 }
 
+// DeleteUserTokens deletes all personal access tokens of a user on behalf of an administrator, and returns how
+// many. The error is models.ErrNotFound when there is no such user.
+func (s *Service) DeleteUserTokens(ctx context.Context, userID int64) (int, error) {
+	return s.Store.DeletePersonalTokens(ctx, userID, s.Now())
+}
+
 // usePersonal is Identify for a personal access token.
 func (s *Service) usePersonal(ctx context.Context, text string) (*Principal, error) {
 	_, live, err := s.identifyPersonal(ctx, text)
@@ -183,7 +209,7 @@ func (s *Service) verifyPersonal(ctx context.Context, text string) (token.Claims
 	if err != nil {
 		return token.Claims{}, personalRefused(err.Error())
 	}
-	stored, _, err := s.Store.PersonalTokenWithUser(ctx, presented.ID)
+	stored, err := s.readUnproven(ctx, presented.ID)
 	if err != nil && !errors.Is(err, models.ErrNotFound) {
 		return token.Claims{}, fmt.Errorf("identify: %w", err)
 	}
@@ -194,6 +220,34 @@ func (s *Service) verifyPersonal(ctx context.Context, text string) (token.Claims
 		Identity: stored.UserID, SessionID: stored.ID,
 		IssuedAt: stored.CreatedAt.Unix(), ExpiresAt: stored.ExpiresAt.Unix(),
 	}, nil
+}
+
+const (
+	// unprovenReads is how many reads of tokens that nobody has proven run at a time: fewer than the store has
+	// connections for reading.
+	unprovenReads = 2
+	// unprovenWait is how long such a read waits for its turn.
+	unprovenWait = 500 * time.Millisecond
+)
+
+// readUnproven reads a token for a text that may be anybody's: everybody can compute the checksum. So that a
+// flood of such texts does not keep the poll of the feed waiting, without which nobody passes, only a few are
+// read at a time. The error is *Error with code overloaded, or that of the store.
+func (s *Service) readUnproven(ctx context.Context, id string) (models.PersonalToken, error) {
+	waiting, cancel := context.WithTimeout(ctx, s.unprovenWait)
+	defer cancel()
+	select {
+	case s.unproven <- struct{}{}:
+		defer func() { <-s.unproven }()
+	case <-waiting.Done():
+		return models.PersonalToken{}, cmp.Or(ctx.Err(), tooManyUnproven())
+	}
+	stored, _, err := s.Store.PersonalTokenWithUser(ctx, id)
+	return stored, err
+}
+
+func tooManyUnproven() error {
+	return &Error{Code: Overloaded, RetryAfter: time.Second, Personal: true}
 }
 
 // loadPersonal is a loader. The roles are those of the token that its owner has now.

@@ -37,6 +37,16 @@ func (s *Service) IssueReset(ctx context.Context, userID int64) (Reset, error) {
 	return reset, nil
 }
 
+// IssueResetBy is IssueReset for a principal. A personal access token gets none for its owner: with one, it
+// could log in as its owner, and so have more power and a longer life than it was made with. The error is
+// *Error with code token_not_allowed, or models.ErrNotFound.
+func (s *Service) IssueResetBy(ctx context.Context, p Principal, userID int64) (Reset, error) {
+	if p.TokenID != "" && p.UserID == userID {
+		return Reset{}, &Error{Code: TokenNotAllowed, Fact: "it sets no new password for its owner"}
+	}
+	return s.IssueReset(ctx, userID)
+}
+
 // InviteUser stores a new user without a password, who cannot log in until somebody redeems the reset. The
 // errors are those of CreateUser.
 func (s *Service) InviteUser(
@@ -60,8 +70,8 @@ func (s *Service) InviteUser(
 	return user, reset, nil
 }
 
-// RedeemReset gives the user of a reset a new password, and ends all sessions of the user. The address may
-// try as often as it may log in. The error is *Error with code reset_token_invalid, throttled or overloaded,
+// RedeemReset gives the user of a reset a new password, and ends all sessions and personal access tokens of
+// the user. The address may try as often as it may log in. The error is *Error with code reset_token_invalid, throttled or overloaded,
 // or *password.RejectedError, after which the token still works.
 func (s *Service) RedeemReset(ctx context.Context, client Client, text, next string) error {
 	ctx = WithClient(ctx, client)

@@ -54,6 +54,9 @@ type Service struct {
 	hub      *hub
 	failures *failureRows
 	uses     *uses
+
+	unproven     chan struct{} // has an element for each read that readUnproven does
+	unprovenWait time.Duration
 }
 
 // NewService returns a service of these parts.
@@ -67,6 +70,7 @@ func NewService(parts Parts) (*Service, error) {
 	s := &Service{
 		Parts: parts, cache: cache, hub: hub, feed: newFeed(parts.Store, cache, hub, parts.Now),
 		failures: newFailureRows(), uses: newUses(parts.Settings.CacheSize),
+		unproven: make(chan struct{}, unprovenReads), unprovenWait: unprovenWait,
 	}
 	s.keys.Store(&parts.Keys)
 	if parts.Store.Recorded == nil {

@@ -68,47 +68,70 @@ func (s *Service) UserPage(
 	return users, err
 }
 
-// SetPassword gives a user a new password on behalf of an operator, and ends all sessions of the user. The
-// error is models.ErrNotFound or *password.RejectedError.
+// SetPassword gives a user a new password on behalf of an operator. It ends all sessions of the user and
+// deletes all personal access tokens, as a redeemed reset does: this is how an account is recovered after a
+// theft. The error is models.ErrNotFound or *password.RejectedError.
 func (s *Service) SetPassword(ctx context.Context, userID int64, next string) error {
 	user, err := s.Store.UserByID(ctx, userID)
 	if err != nil {
 		return err
 	}
-	return s.setPassword(ctx, user, next, "")
+	hash, err := s.hashNew(ctx, user, next)
+	if err != nil {
+		return err
+	}
+	ended, err := s.Store.RecoverUser(ctx, user.ID, hash, s.Now())
+	return s.passwordSet(ended, err)
 }
 
-// ChangePassword sets the principal's own password, and ends the principal's other sessions. It asks for the
-// current password, and its failures count as failed logins: a stolen token must not become a stolen account.
+// ChangePassword sets the principal's own password, and ends the principal's other sessions. Personal access
+// tokens stay. It asks for the current password, and its failures count as failed logins: a stolen token must
+// not become a stolen account.
 // The error is *Error with code wrong_password, throttled or overloaded, or *password.RejectedError.
 func (s *Service) ChangePassword(
 	ctx context.Context, p Principal, client Client, current, next string,
 ) error {
-	ctx = As(WithClient(ctx, client), p)
-	kind := models.EventPasswordChangeFailed
-	user, err := s.authenticateThrottled(ctx, kind, Credentials{p.Username, current}, client)
-	if HasCode(err, InvalidCredentials) {
-		return &Error{Code: WrongPassword, Err: err}
-	}
+	user, err := s.confirmPassword(ctx, models.EventPasswordChangeFailed, p, client, current)
 	if err != nil {
 		return err
 	}
 	if current == next {
 		return &password.RejectedError{Reason: "the new password is the current one"}
 	}
-	return s.setPassword(ctx, user, next, p.SessionID)
-}
-
-// setPassword ends all sessions of the user except one ("" for no exception).
-func (s *Service) setPassword(ctx context.Context, user models.User, next, except string) error {
-	if err := s.Policy.Check(user.Username, next); err != nil {
+	hash, err := s.hashNew(ctx, user, next)
+	if err != nil {
 		return err
 	}
-	hash, err := s.Hasher.Hash(ctx, next)
-	if err != nil {
-		return hashError(err)
+	ctx = As(WithClient(ctx, client), p)
+	ended, err := s.Store.SetPassword(ctx, user.ID, hash, p.SessionID, s.Now())
+	return s.passwordSet(ended, err)
+}
+
+// confirmPassword returns the principal's user if this is the current password. Failures count as failed
+// logins, and are recorded as this kind of event. The error is *Error with code wrong_password, throttled or
+// overloaded.
+func (s *Service) confirmPassword(
+	ctx context.Context, kind models.EventKind, p Principal, client Client, current string,
+) (models.User, error) {
+	ctx = As(WithClient(ctx, client), p)
+	user, err := s.authenticateThrottled(ctx, kind, Credentials{p.Username, current}, client)
+	if HasCode(err, InvalidCredentials) {
+		return models.User{}, &Error{Code: WrongPassword, Err: err}
 	}
-	ended, err := s.Store.SetPassword(ctx, user.ID, hash, except, s.Now())
+	return user, err
+}
+
+// hashNew returns the hash of a new password that follows the rules.
+func (s *Service) hashNew(ctx context.Context, user models.User, next string) (string, error) {
+	if err := s.Policy.Check(user.Username, next); err != nil {
+		return "", err
+	}
+	hash, err := s.Hasher.Hash(ctx, next)
+	return hash, hashError(err)
+}
+
+// passwordSet ends what the store has done for a new password.
+func (s *Service) passwordSet(ended []string, err error) error {
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
