@@ -2,6 +2,7 @@ package handlers_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +90,41 @@ func TestEventsOfOnesOwn(t *testing.T) {
 	}
 	if diff := cmp.Diff(ids, inPages); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestEventsDoNotTellWhereAdministratorsAre: a user learns that an administrator did it, and no more.
+func TestEventsDoNotTellWhereAdministratorsAre(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	ada := s.addUser("ada", "an analytical engine", "admin")
+	_, with := s.addTokenOf(ada, security.NewToken{
+		Name: "x", Roles: []string{"admin"}, Allows: []security.Allow{security.AllowAdmin},
+	})
+	for _, with := range []string{with, s.login("ada", "an analytical engine")} {
+		a := s.do("DELETE", fmt.Sprintf("/auth/users/%d/sessions", s.user.ID), "", bearer(with))
+		if a.status != 204 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		a = s.do("POST", fmt.Sprintf("/auth/users/%d/password-reset", s.user.ID), "", bearer(with))
+		if a.status != 201 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	issued := 0
+	for _, event := range s.events(s.login(username, password), "").Items {
+		if event["kind"] != "password_reset_issued" {
+			continue
+		}
+		issued++
+		for _, name := range []string{"address", "user_agent", "token_id"} {
+			if event["actor"] != "administrator" || event[name] != nil {
+				t.Errorf("%v", event)
+			}
+		}
+	}
+	if issued != 2 {
+		t.Errorf("%d events", issued)
 	}
 }
 

@@ -102,7 +102,7 @@ func TestCredentialsByRoute(t *testing.T) {
 
 		"GET /auth/tokens":         ownAccount,
 		"HEAD /auth/tokens":        ownAccount,
-		"POST /auth/tokens":        account(201, 201, 201, 201),
+		"POST /auth/tokens":        {401, 401, 401, 401, 201, 403, 403, 403, 403, 201}, // with the password of the user; a token needs none
 		"OPTIONS /auth/tokens":     all(204),
 		"DELETE /auth/tokens/:id":  account(204, 404, 404, 404), // of the user
 		"OPTIONS /auth/tokens/:id": all(204),
@@ -129,6 +129,8 @@ func TestCredentialsByRoute(t *testing.T) {
 		"OPTIONS /auth/register":                 all(204),
 		"POST /auth/users/:id/password-reset":    administration(201),
 		"OPTIONS /auth/users/:id/password-reset": all(204),
+		"DELETE /auth/users/:id/tokens":          administration(204),
+		"OPTIONS /auth/users/:id/tokens":         all(204),
 	}
 	var routes []string
 	for _, route := range s.router.Routes() {
@@ -193,6 +195,7 @@ func (g target) path(pattern string) string {
 		"/auth/users/:id/sessions": g.userID,
 
 		"/auth/users/:id/password-reset": g.userID,
+		"/auth/users/:id/tokens":         g.userID,
 		"/auth/tokens/:id":               g.token.ID,
 	}[pattern]
 	return strings.NewReplacer(
@@ -210,7 +213,7 @@ func (g target) body(route string, n int) string {
 		"POST /auth/register":   credentials("climber-"+g.userID, "yaks graze at dawn"),
 
 		"POST /auth/password-reset": redemption(g.reset, "a password of its own"),
-		"POST /auth/tokens":         `{"name":"deploy"}`,
+		"POST /auth/tokens":         `{"name":"deploy","current_password":"` + password + `"}`,
 		"POST /auth/introspect":     "token=" + g.session.AccessToken,
 	}[route]
 }

@@ -123,7 +123,7 @@ func commonRefusals() openapi.Common {
 	return openapi.Common{
 		Every: names(internalError),
 		Protected: names(security.InvalidAuthorization, security.TokenMissing, security.TokenInvalid,
-			security.TokenExpired, security.SessionEnded, unavailable),
+			security.TokenExpired, security.SessionEnded, security.Overloaded, unavailable),
 		Role:     names(security.Forbidden),
 		Allow:    names(security.TokenNotAllowed),
 		Body:     names(invalidRequest, requestTimeout, contentTooLarge, unsupportedMediaType),

@@ -27,6 +27,11 @@ type personal struct {
 
 func bearer(token string) string { return "Authorization: Bearer " + token }
 
+// withPassword adds the current password to a body.
+func withPassword(body, current string) string {
+	return strings.TrimSuffix(body, "}") + `,"current_password":"` + current + `"}`
+}
+
 // makeToken asks for a token with another one.
 func (s *server) makeToken(with, body string) answer {
 	s.t.Helper()
@@ -56,7 +61,8 @@ func TestPersonalTokenFromBirthToEnd(t *testing.T) {
 	s.addUser("ada", "an analytical engine", "editor", "guide")
 	login := s.login("ada", "an analytical engine")
 
-	a := s.makeToken(login, `{"name":"deploy","expires_in_days":30,"roles":["guide"],"allow":["account"]}`)
+	const body = `{"name":"deploy","expires_in_days":30,"roles":["guide"],"allow":["account"]}`
+	a := s.makeToken(login, withPassword(body, "an analytical engine"))
 	made := a.personal(t)
 	now := s.clock.Now().UTC()
 	want := personal{ID: made.ID, Name: "deploy", Token: made.Token, Roles: []string{"guide"},
@@ -78,10 +84,10 @@ func TestPersonalTokenFromBirthToEnd(t *testing.T) {
 		t.Errorf("me: %s", me.body)
 	}
 	s.service.WriteUses(t.Context())
-	list, body := s.tokenList(login)
+	list, text := s.tokenList(login)
 	want.Token, want.LastUsedAt = "", &now
-	if diff := cmp.Diff([]personal{want}, list.Items); diff != "" || strings.Contains(body, made.Token[28:]) {
-		t.Error(diff, body)
+	if diff := cmp.Diff([]personal{want}, list.Items); diff != "" || strings.Contains(text, made.Token[28:]) {
+		t.Error(diff, text)
 	}
 	if a := s.do("DELETE", "/auth/tokens/"+made.ID, "", bearer(login)); a.status != 204 {
 		t.Errorf("delete: %d %s", a.status, a.body)
@@ -103,7 +109,7 @@ func TestBadRequestsForTokens(t *testing.T) {
 	s := newServer(t)
 	login := s.login(username, password)
 	tests := []struct{ name, body, pointer, detail string }{
-		{"nothing", `{}`, "#/name", "`name` is required"},
+		{"nothing", `{"expires_in_days":1}`, "#/name", "`name` is required"},
 		{"null", `{"name":null}`, "#/name", "`name` is required"},
 		{"empty", `{"name":""}`, "#/name", "1 to 64"},
 		{"long", `{"name":"` + strings.Repeat("n", 65) + `"}`, "#/name", "1 to 64"},
@@ -118,7 +124,7 @@ func TestBadRequestsForTokens(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := s.makeToken(login, tt.body).problem(t)
+			p := s.makeToken(login, withPassword(tt.body, password)).problem(t)
 			if p.Code != "invalid_request" || !strings.Contains(p.Detail, tt.detail) || len(p.Errors) != 1 ||
 				p.Errors[0].Pointer != tt.pointer {
 				t.Errorf("%+v", p)
@@ -126,10 +132,76 @@ func TestBadRequestsForTokens(t *testing.T) {
 		})
 	}
 	for i := range 50 {
-		s.makeToken(login, fmt.Sprintf(`{"name":"n%d"}`, i)).personal(t)
+		s.addToken(security.NewToken{Name: fmt.Sprint("n", i)})
 	}
-	if p := s.makeToken(login, `{"name":"x"}`).problem(t); p.Status != 409 || p.Code != "too_many_tokens" {
+	good := withPassword(`{"name":"x"}`, password)
+	if p := s.makeToken(login, good).problem(t); p.Status != 409 || p.Code != "too_many_tokens" {
 		t.Errorf("the 51st: %+v", p)
+	}
+}
+
+// TestAStolenAccessTokenMakesNoOther: whoever has it does not know the password, and the owner sees the try.
+func TestAStolenAccessTokenMakesNoOther(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	login := s.login(username, password)
+	for _, tt := range []struct {
+		name, body string
+		status     int
+		code       string
+	}{
+		{"none", `{"name":"x"}`, 400, "invalid_request"},
+		{"null", `{"name":"x","current_password":null}`, 400, "invalid_request"},
+		{"empty", withPassword(`{"name":"x"}`, ""), 403, "wrong_password"},
+		{"wrong", withPassword(`{"name":"x"}`, "lhotse"), 403, "wrong_password"},
+	} {
+		if p := s.makeToken(login, tt.body).problem(t); p.Status != tt.status || string(p.Code) != tt.code {
+			t.Errorf("%s: %+v", tt.name, p)
+		}
+	}
+	if list, _ := s.tokenList(login); len(list.Items) != 0 {
+		t.Errorf("made all the same: %v", list)
+	}
+	latest := s.events(login, "").Items[0]
+	if latest["kind"] != "token_creation_failed" || latest["count"] != 2.0 {
+		t.Errorf("the event: %v", latest)
+	}
+}
+
+func TestAdministratorsDeleteTheTokensOfAUser(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.addUser("ada", "an analytical engine", "admin")
+	with := s.login("ada", "an analytical engine")
+	_, text := s.addToken(security.NewToken{Name: "x"})
+	s.mountain(text)
+	if a := s.do("DELETE", fmt.Sprintf("/auth/users/%d/tokens", s.user.ID), "", bearer(with)); a.status != 204 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if p := s.mountain(text).problem(t); p.Code != "token_invalid" {
+		t.Errorf("afterwards: %+v", p)
+	}
+	if a := s.do("DELETE", "/auth/users/99/tokens", "", bearer(with)); a.status != 404 {
+		t.Errorf("of nobody: %d %s", a.status, a.body)
+	}
+}
+
+// TestAnAdministratorsTokenResetsOthersAlone: with a password of its owner it would have the account.
+func TestAnAdministratorsTokenResetsOthersAlone(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	ada := s.addUser("ada", "an analytical engine", "admin")
+	_, with := s.addTokenOf(ada, security.NewToken{
+		Name: "x", Roles: []string{"admin"}, Allows: []security.Allow{security.AllowAdmin},
+	})
+	reset := func(id int64) answer {
+		return s.do("POST", fmt.Sprintf("/auth/users/%d/password-reset", id), "", bearer(with))
+	}
+	if p := reset(ada.ID).problem(t); p.Status != 403 || p.Code != "token_not_allowed" {
+		t.Errorf("its owner: %+v", p)
+	}
+	if a := reset(s.user.ID); a.status != 201 {
+		t.Errorf("another user: %d %s", a.status, a.body)
 	}
 }
 

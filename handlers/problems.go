@@ -261,9 +261,10 @@ func problemKinds() []problemKind { //nolint:funlen // a table
 		{
 			Code: security.Overloaded, Status: http.StatusServiceUnavailable,
 			Title:  "Too many logins at once",
-			Detail: "Too many logins are being checked at this moment. Try again in a second.",
+			Detail: "Too many passwords or tokens are being checked at this moment. Try again in a second.",
 			Meaning: "Checking a password is slow on purpose, and only a few are checked at a time so " +
-				"that other requests stay quick.",
+				"that other requests stay quick. So it is with personal access tokens that this server " +
+				"has not seen before.",
 			Remedy: "Wait for as many seconds as `Retry-After` says and try again.",
 		},
 	}

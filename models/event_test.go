@@ -106,6 +106,11 @@ func TestEventAndChangeAreOne(t *testing.T) {
 				return s.CreatePersonalToken(ctx, testToken("new", ada.ID), "", manyTokens)
 			},
 			"token's end": func() error { return s.DeletePersonalToken(ctx, ada.ID, "adas token", epoch) },
+			"recovery":    func() error { _, err := s.RecoverUser(ctx, ada.ID, "h", epoch); return err },
+			"all tokens": func() error {
+				_, err := s.DeletePersonalTokens(ctx, ada.ID, epoch)
+				return err
+			},
 			"all sessions": func() error {
 				_, err := s.EndAllSessions(ctx, EndedByOperator, epoch)
 				return err

@@ -69,6 +69,7 @@ func TestPersonalTokensThatAreMissing(t *testing.T) {
 			"read":                 third(s.PersonalTokenWithUser(ctx, "none' OR '1'='1")),
 			"delete":               s.DeletePersonalToken(ctx, bob.ID, "none", epoch),
 			"delete somebody's":    s.DeletePersonalToken(ctx, ada.ID, "bobs", epoch),
+			"delete all of nobody": second(s.DeletePersonalTokens(ctx, 99, epoch)),
 			"create of nobody":     s.CreatePersonalToken(ctx, testToken("x", 99), "", manyTokens),
 			"create of a disabled": s.CreatePersonalToken(ctx, testToken("x", ada.ID), "", manyTokens),
 		} {
@@ -81,6 +82,8 @@ func TestPersonalTokensThatAreMissing(t *testing.T) {
 		}
 	})
 }
+
+func second[A any](_ A, err error) error { return err }
 
 func third[A, B any](_ A, _ B, err error) error { return err }
 
@@ -143,6 +146,21 @@ func TestChangesOfAUserRevokeTheTokens(t *testing.T) {
 				_, err := s.SetPassword(ctx, id, "h", "", epoch)
 				return err
 			}, []string{"adas"}}, // tokens outlive it
+			"recovery": {func(s *Store, id int64) error {
+				_, err := s.RecoverUser(ctx, id, "h", epoch)
+				return err
+			}, []string{"a", "adas", "b"}},
+			"redemption": {func(s *Store, id int64) error {
+				_, err := s.RedeemPasswordReset(ctx, redemption(addReset(t, s, "1", id), "h"))
+				return err
+			}, []string{"a", "adas", "b"}},
+			"all tokens": {func(s *Store, id int64) error {
+				n, err := s.DeletePersonalTokens(ctx, id, epoch)
+				if n != 2 {
+					t.Errorf("%d were deleted", n)
+				}
+				return err
+			}, []string{"a", "b"}},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -167,6 +185,64 @@ func TestChangesOfAUserRevokeTheTokens(t *testing.T) {
 					t.Error("what Revoked got:", diff)
 				}
 			})
+		}
+	})
+}
+
+// TestMakerMustBeThere: what was ended meanwhile makes no token.
+func TestMakerMustBeThere(t *testing.T) {
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		s := openStore(t, database(t))
+		ctx := t.Context()
+		ada, bob := addUser(t, s, "ada"), addUser(t, s, "bob")
+		addSession(t, s, "adas", ada.ID)
+		addSession(t, s, "ended", ada.ID)
+		addSession(t, s, "bobs", bob.ID)
+		addToken(t, s, "token", ada.ID)
+		addToken(t, s, "bobs token", bob.ID)
+		if _, err := s.EndSession(ctx, ada.ID, "ended", EndedByLogout, epoch); err != nil {
+			t.Fatal(err)
+		}
+		for maker, want := range map[string]error{
+			"": nil, "adas": nil, "token": nil,
+			"ended": ErrNotFound, "bobs": ErrNotFound, "bobs token": ErrNotFound, "none": ErrNotFound,
+		} {
+			err := s.CreatePersonalToken(ctx, testToken("by "+maker, ada.ID), maker, manyTokens)
+			if !errors.Is(err, want) {
+				t.Errorf("by %q: %v, want %v", maker, err, want)
+			}
+		}
+	})
+}
+
+// TestNoTokenSlipsPastARecovery: none that is made at the same time with a session or a token is left.
+func TestNoTokenSlipsPastARecovery(t *testing.T) {
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		url := database(t)
+		stores := []*Store{openStore(t, url), openStore(t, url)} // as two processes would
+		ada := addUser(t, stores[0], "ada")
+		addSession(t, stores[0], "adas", ada.ID)
+		addToken(t, stores[0], "first", ada.ID)
+		var wg sync.WaitGroup
+		for i := range 20 {
+			wg.Go(func() {
+				maker := []string{"adas", "first"}[i%2]
+				token := testToken(fmt.Sprint("t", i), ada.ID)
+				err := stores[i/2%2].CreatePersonalToken(t.Context(), token, maker, manyTokens)
+				if err != nil && !errors.Is(err, ErrNotFound) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Go(func() {
+			if _, err := stores[0].RecoverUser(t.Context(), ada.ID, "h", epoch); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
+		left, err := stores[0].PersonalTokens(t.Context(), ada.ID)
+		if len(left) > 0 || err != nil {
+			t.Error(left, err)
 		}
 	})
 }

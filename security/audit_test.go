@@ -151,9 +151,13 @@ func TestEveryActionLeavesItsEvents(t *testing.T) {
 		{"end all", func() error { _, err := b.EndAllSessions(operator); return err },
 			[]string{"session_ended(ended_by_operator) x2 of  by operator root"}},
 		{"end all again", func() error { _, err := b.EndAllSessions(operator); return err }, nil},
+		{"token with a wrong password", func() error {
+			_, _, err := b.CreateOwnToken(ctx, *login.Principal(), web, "wrong", NewToken{Name: "deploy"})
+			return fails(WrongPassword, err)
+		}, []string{"token_creation_failed(wrong_password) x1 of ada by user ada" + from}},
 		{"token", func() (err error) {
 			ada, _ = b.FindUser(t.Context(), "ada")
-			_, text, err = b.CreateToken(As(ctx, newPrincipal(ada, "s")), newPrincipal(ada, "s"),
+			_, text, err = b.CreateToken(As(ctx, newPrincipal(ada, "")), newPrincipal(ada, ""),
 				NewToken{Name: "deploy", Allows: []Allow{AllowAccount}})
 			return err
 		}, []string{"token_created(<id> deploy, allows account) x1 of ada by user ada" + from}},
@@ -183,7 +187,13 @@ func TestEveryActionLeavesItsEvents(t *testing.T) {
 			[]string{"login() x1 of ada by user ada" + from + ", session"}},
 		{"redeem", func() error { return b.RedeemReset(ctx, web, reset.Token, goodPassword) }, []string{
 			"session_ended(password_change) x1 of ada by anonymous " + from + ", session",
-			"password_changed(reset) x1 of ada by anonymous " + from}},
+			"password_changed(reset) x1 of ada by anonymous " + from,
+			"token_deleted(<id> deploy) x1 of ada by anonymous " + from}},
+		{"a token to delete", func() error { b.addToken(ada, NewToken{Name: "old"}); return nil },
+			[]string{"token_created(<id> old) x1 of ada by system "}},
+		{"all tokens", func() error { _, err := b.DeleteUserTokens(operator, ada.ID); return err },
+			[]string{"token_deleted(<id> old) x1 of ada by operator root"}},
+		{"all tokens again", func() error { _, err := b.DeleteUserTokens(operator, ada.ID); return err }, nil},
 		{"invite", func() (err error) {
 			_, invitation, err = b.InviteUser(operator, "bob", nil)
 			return err

@@ -20,7 +20,7 @@ import (
 // addToken makes a token of the user, and returns its id and text.
 func (b *bench) addToken(owner models.User, n NewToken) (models.PersonalToken, string) {
 	b.t.Helper()
-	made, text, err := b.CreateToken(b.t.Context(), newPrincipal(owner, "s"), n)
+	made, text, err := b.CreateToken(b.t.Context(), newPrincipal(owner, ""), n)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestPersonalRolesAreThoseOfTheOwnerNow(t *testing.T) {
 func TestNewTokenRules(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	ada := newPrincipal(b.addUser("ada", "editor", "admin"), "s")
+	ada := newPrincipal(b.addUser("ada", "editor", "admin"), "")
 	weak := ada
 	weak.TokenID, weak.Roles, weak.Allows = "none", []string{"editor"}, []Allow{AllowAccount}
 	day := 24 * time.Hour
@@ -153,7 +153,7 @@ func TestTokensHaveALimit(t *testing.T) {
 		last, _ = b.addToken(ada, NewToken{Name: "x", Life: time.Minute})
 	}
 	b.clock.Add(time.Hour) // expired ones count
-	_, _, err := b.CreateToken(t.Context(), newPrincipal(ada, "s"), NewToken{Name: "x"})
+	_, _, err := b.CreateToken(t.Context(), newPrincipal(ada, ""), NewToken{Name: "x"})
 	wantCode(t, err, TooManyTokens)
 	if err := b.DeleteToken(t.Context(), ada.ID, last.ID); err != nil {
 		t.Fatal(err)
@@ -203,14 +203,152 @@ func TestPersonalTokenIsRefusedAtOnce(t *testing.T) {
 	}
 }
 
-// TestPersonalTokenOutlivesAPassword, and a disabled owner that is enabled again has it back.
+// TestASessionMakesATokenWithItsPassword alone; a wrong one counts as a failed login. A token needs none.
+func TestASessionMakesATokenWithItsPassword(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ada := b.addUser("ada")
+	p := *b.logIn("ada").Principal()
+	make := func(p Principal, current string) error {
+		_, _, err := b.CreateOwnToken(t.Context(), p, b.client(), current, NewToken{Name: "x"})
+		return err
+	}
+	for range models.FreeTries + 1 {
+		wantCode(t, make(p, "wrong"), WrongPassword)
+	}
+	wantCode(t, make(p, goodPassword), Throttled)
+	b.clock.Add(time.Hour)
+	if err := make(p, goodPassword); err != nil {
+		t.Error(err)
+	}
+	_, text := b.addToken(ada, NewToken{Name: "y", Allows: []Allow{AllowAccount}})
+	with, err := b.Identify(t.Context(), text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := make(*with, ""); err != nil {
+		t.Errorf("with a token: %v", err)
+	}
+	if err := b.EndOwnSession(t.Context(), p, p.SessionID); err != nil {
+		t.Fatal(err)
+	}
+	if err := make(p, goodPassword); !errors.Is(err, models.ErrNotFound) {
+		t.Errorf("a session that ended meanwhile: %v", err)
+	}
+}
+
+// TestRecoveryEndsPersonalTokens: after it, nobody who was there before is left. Others keep theirs.
+func TestRecoveryEndsPersonalTokens(t *testing.T) {
+	t.Parallel()
+	for name, recover := range map[string]func(b *bench, userID int64) error{
+		"set by an operator": func(b *bench, id int64) error { return b.SetPassword(t.Context(), id, nextPassword) },
+		"reset redeemed": func(b *bench, id int64) error {
+			return b.RedeemReset(t.Context(), b.client(), b.issueReset(id).Token, nextPassword)
+		},
+		"deleted by an administrator": func(b *bench, id int64) error {
+			n, err := b.DeleteUserTokens(t.Context(), id)
+			if n != 2 {
+				t.Errorf("%d deleted", n)
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			ada, bob := b.addUser("ada"), b.addUser("bob")
+			_, first := b.addToken(ada, NewToken{Name: "x"})
+			_, second := b.addToken(ada, NewToken{Name: "y"})
+			_, bobs := b.addToken(bob, NewToken{Name: "z"})
+			for _, text := range []string{first, second, bobs} {
+				if _, err := b.Identify(t.Context(), text); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := recover(b, ada.ID); err != nil {
+				t.Fatal(err)
+			}
+			for _, text := range []string{first, second} {
+				_, err := b.Identify(t.Context(), text)
+				wantCode(t, err, TokenInvalid)
+			}
+			if _, err := b.Identify(t.Context(), bobs); err != nil {
+				t.Errorf("bob's: %v", err)
+			}
+		})
+	}
+}
+
+// TestUnprovenTokensWaitForTheirTurn: a flood of them leaves connections for others, and who has proven a
+// token does not notice.
+func TestUnprovenTokensWaitForTheirTurn(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	_, proven := b.addToken(b.addUser("ada"), NewToken{Name: "x"})
+	if _, err := b.Identify(t.Context(), proven); err != nil {
+		t.Fatal(err)
+	}
+	identify := func() error {
+		_, err := b.Identify(t.Context(), token.NewPersonal().Text())
+		return err
+	}
+	for range cap(b.unproven) {
+		b.unproven <- struct{}{}
+	}
+	b.unprovenWait = time.Millisecond
+	err := identify()
+	var full *Error
+	if !errors.As(err, &full) || full.Code != Overloaded || full.RetryAfter != time.Second {
+		t.Errorf("while others read: %v", err)
+	}
+	if _, err := b.Identify(t.Context(), proven); err != nil {
+		t.Errorf("a proven one: %v", err)
+	}
+	<-b.unproven
+	b.unprovenWait = time.Minute
+	reading := 0
+	b.Store.Observe(func(context.Context, string, time.Duration, bool) { reading = len(b.unproven) })
+	for range 3 {
+		wantCode(t, identify(), TokenInvalid)
+	}
+	if reading != cap(b.unproven) || len(b.unproven) != cap(b.unproven)-1 {
+		t.Errorf("%d are taken during a read, %d after it", reading, len(b.unproven))
+	}
+}
+
+// TestATokenResetsNobodysOwnPassword: with a new password it would reach what it was not made for.
+func TestATokenResetsNobodysOwnPassword(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ada, bob := b.addUser("ada", "admin"), b.addUser("bob")
+	_, text := b.addToken(ada, NewToken{Name: "x", Roles: []string{"admin"}, Allows: Allows()})
+	p, err := b.Identify(t.Context(), text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reset, err := b.IssueResetBy(t.Context(), *p, ada.ID)
+	wantCode(t, err, TokenNotAllowed)
+	if reset.Token != "" {
+		t.Error("there is one all the same")
+	}
+	if _, err := b.IssueResetBy(t.Context(), *p, bob.ID); err != nil {
+		t.Errorf("of another user: %v", err)
+	}
+	if _, err := b.IssueResetBy(t.Context(), newPrincipal(ada, "s"), ada.ID); err != nil {
+		t.Errorf("with a session: %v", err)
+	}
+}
+
+// TestPersonalTokenOutlivesAPassword that its owner sets, and a disabled owner that is enabled again has it back.
 func TestPersonalTokenOutlivesAPassword(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	ada := b.addUser("ada")
 	_, text := b.addToken(ada, NewToken{Name: "x"})
 	for _, do := range []func() error{
-		func() error { return b.SetPassword(t.Context(), ada.ID, nextPassword) },
+		func() error {
+			return b.ChangePassword(t.Context(), newPrincipal(ada, "s"), b.client(), goodPassword, nextPassword)
+		},
 		func() error { _, err := b.EndUserSessions(t.Context(), ada.ID); return err },
 		func() error { _, err := b.EndAllSessions(t.Context()); return err },
 		func() error { return b.DisableUser(t.Context(), ada.ID) },
