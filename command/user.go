@@ -16,7 +16,7 @@ import (
 type userCommands struct {
 	Add     userAddCommand     `cmd:"" help:"Create a user, with a password from a prompt or standard input."`
 	List    userListCommand    `cmd:"" help:"List the users."`
-	Passwd  userPasswdCommand  `cmd:"" help:"Set a user's password, and end the user's sessions."`
+	Passwd  userPasswdCommand  `cmd:"" help:"Set a user's password, end the user's sessions, delete the user's tokens."`
 	Reset   userResetCommand   `cmd:"" help:"Print a token with which a user sets a new password, once."`
 	Role    userRoleCommands   `cmd:"" help:"Give and take roles, within a second."`
 	Disable userDisableCommand `cmd:"" help:"Stop a user from logging in, and end the user's sessions."`

@@ -56,7 +56,7 @@ func (a *api) describe() (openapi.Document, error) {
 		Version: a.version, Problems: describeProblems(), Common: commonRefusals(),
 		Enums: map[string][]string{
 			"EndedReason": texts(models.EndedReasons()), "EventKind": texts(models.EventKinds()),
-			"Actor": texts(models.Actors()), "Allow": texts(security.Allows()),
+			"Actor": append(texts(models.Actors()), administrator), "Allow": texts(security.Allows()),
 		},
 	}
 	if source.Version == "" {

@@ -568,7 +568,10 @@ func provocations() map[string]func(s *server, path, body string) (string, strin
 		"invalid_credentials":    withBody(credentials(username, "lhotse"), jsonType),
 		"refresh_token_invalid":  withBody(`{"refresh_token":"everest"}`, jsonType),
 		"reset_token_invalid":    withBody(redemption(exampleReset, "yaks graze at dawn"), jsonType),
-		"wrong_password":         withBody(passwords("lhotse", "yaks graze at dawn"), jsonType),
+		"wrong_password": func(s *server, path, body string) (string, string, []string) {
+			wrong := strings.Replace(body, `"current_password":"`+password+`"`, `"current_password":"lhotse"`, 1)
+			return sent()(s, path, wrong)
+		},
 		"content_too_large":      withBody(strings.Repeat(" ", 64<<10+1), jsonType),
 		"unsupported_media_type": withBody(`{}`),
 	}

@@ -119,6 +119,10 @@ func (r *record) wantHarmless(t *testing.T) {
 		if login && !isJSON(line, right) {
 			t.Errorf("sent %s", line)
 		}
+		current := strings.Contains(line, `"current_password"`)
+		if current && !strings.Contains(line, `"current_password":"`+secret+`"`) {
+			t.Errorf("sent %s", line)
+		}
 	}
 }
 

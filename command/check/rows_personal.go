@@ -70,7 +70,9 @@ func withPersonal(
 ) func(ctx context.Context, p *probe) (string, error) {
 	return withToken(func(ctx context.Context, p *probe, access string) (seen string, err error) {
 		defer func() { err = errors.Join(err, p.deletePersonals(ctx)) }()
-		body, _ := json.Marshal(map[string]any{"name": p.userAgent, "expires_in_days": 1}) // it never fails
+		body, _ := json.Marshal(map[string]any{ // it never fails
+			"name": p.userAgent, "expires_in_days": 1, "current_password": p.Password,
+		})
 		a := p.post(ctx, "/auth/tokens", string(body), bearer(access))
 		if _, err := a.want(http.StatusCreated, ""); err != nil {
 			return "", err
