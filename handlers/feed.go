@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -12,8 +13,13 @@ import (
 	"sherpa/security"
 )
 
-// maxWait is how long a request for news may wait: the server ends an answer after writeTimeout.
-const maxWait = 25 * time.Second
+const (
+	// maxWait is how long a request for news may wait.
+	maxWait = 25 * time.Second
+	// newsTimeout bounds a request for news altogether: the server ends an answer after writeTimeout, and the
+	// rest is for writing it.
+	newsTimeout = writeTimeout - 3*time.Second
+)
 
 // Feed tells programs that verify tokens themselves which sessions have ended, or have other roles.
 type Feed struct {
@@ -45,7 +51,9 @@ func (f Feed) Get(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	news, err := f.Service.News(c.Request.Context(), after, wait, f.Stopping)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), newsTimeout)
+	defer cancel()
+	news, err := f.Service.News(ctx, after, wait, f.Stopping)
 	if err != nil {
 		return err
 	}

@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"hash/fnv"
 	"iter"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,7 +28,7 @@ const (
 	maxAhead = 5 * time.Second
 	// maxNewsAge is the oldest poll that "there is no news" may rely on.
 	maxNewsAge = maxStaleness + pollTimeout
-	// fillTimeout bounds the first read: the server ends an answer after 30 s.
+	// fillTimeout bounds the first read.
 	fillTimeout = 20 * time.Second
 )
 
@@ -42,9 +40,9 @@ type hub struct {
 
 	mu      sync.Mutex
 	state   hubState
-	at      time.Time           // of the latest poll, by the clock of the database
-	entries []models.Revocation // in their order
-	polled  chan struct{}       // is closed at the next poll
+	at      time.Time // of the latest poll, by the clock of the database
+	known   history
+	polled  chan struct{} // is closed at the next poll
 	waiting int
 }
 
@@ -68,34 +66,10 @@ func (h *hub) add(found models.Revocations) {
 	defer h.mu.Unlock()
 	h.at = found.At
 	if h.state != hubEmpty {
-		for _, e := range found.Entries {
-			h.put(e)
-		}
-		h.entries = slices.Delete(h.entries, 0, h.place(h.at.Add(-h.window)))
+		h.known.put(found.Entries)
+		h.known.forget(h.at.Add(-h.window))
 	}
 	h.wakeLocked()
-}
-
-// put adds an entry, or what has become of its session since. Polls overlap, so most of them are known.
-func (h *hub) put(e models.Revocation) {
-	i, known := slices.BinarySearchFunc(h.entries, e, compareRevocations)
-	if known {
-		h.entries[i] = e
-		return
-	}
-	h.entries = slices.Insert(h.entries, i, e)
-}
-
-func compareRevocations(a, b models.Revocation) int {
-	return cmp.Or(a.At.Compare(b.At), strings.Compare(a.SessionID, b.SessionID))
-}
-
-// place returns where the entries of this time and later ones begin.
-func (h *hub) place(at time.Time) int {
-	i, _ := slices.BinarySearchFunc(h.entries, at, func(e models.Revocation, at time.Time) int {
-		return e.At.Compare(at)
-	})
-	return i
 }
 
 // wake makes all who wait look again: a poll has failed.
@@ -114,7 +88,7 @@ func (h *hub) wakeLocked() {
 func (h *hub) drop() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.state, h.entries = hubEmpty, nil
+	h.state, h.known = hubEmpty, history{}
 }
 
 // begin reports whether the hub is full. If not, it returns from when on it must be filled.
@@ -124,7 +98,7 @@ func (h *hub) begin() (since time.Time, full bool) {
 	if h.state == hubFull {
 		return time.Time{}, true
 	}
-	h.state, h.entries = hubFilling, nil
+	h.state, h.known = hubFilling, history{}
 	return h.at.Add(-h.window), false
 }
 
@@ -136,31 +110,30 @@ func (h *hub) finish(read []models.Revocation) bool {
 	if h.state != hubFilling {
 		return false
 	}
-	polled := h.entries
-	h.state, h.entries = hubFull, read
-	for _, e := range polled {
-		h.put(e)
-	}
+	polled := h.known.entries
+	h.state, h.known = hubFull, history{}
+	h.known.put(read)
+	h.known.put(polled)
 	return true
 }
 
-// fill reads the feed, unless the hub is full. Simultaneous readers wait for one read. It does not end with
-// the request that happens to begin it.
+// fill reads the feed, unless the hub is full. Simultaneous readers wait for one read. It does not end when
+// the client leaves that happened to begin it, but it ends in time for that client's answer.
 func (h *hub) fill(
 	ctx context.Context, read func(context.Context, time.Time) iter.Seq2[models.Revocation, error],
 ) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fillTimeout)
-	defer cancel()
 	select {
 	case h.turn <- struct{}{}:
 	case <-ctx.Done():
-		return ctx.Err()
+		return fmt.Errorf("fill the hub: %w", ctx.Err())
 	}
 	defer func() { <-h.turn }()
 	since, full := h.begin()
 	if full {
 		return nil
 	}
+	ctx, cancel := outlive(ctx, fillTimeout)
+	defer cancel()
 	var entries []models.Revocation
 	for e, err := range read(ctx, since) {
 		if err != nil {
@@ -172,6 +145,15 @@ func (h *hub) fill(
 		return fmt.Errorf("fill the hub: %w: the feed was not read for too long", models.ErrUnavailable)
 	}
 	return nil
+}
+
+// outlive returns a context that goes on when that of a client is cancelled, but keeps its deadline.
+func outlive(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	deadline := time.Now().Add(timeout)
+	if of, ok := ctx.Deadline(); ok && of.Before(deadline) {
+		deadline = of
+	}
+	return context.WithDeadline(context.WithoutCancel(ctx), deadline)
 }
 
 // Cursor says what a reader of the feed has: everything until a time, and of the last overlap before it so
@@ -205,40 +187,23 @@ func ParseCursor(text string) (Cursor, error) {
 	return c, nil
 }
 
-// cursorAt describes the entries until a time.
-func (h *hub) cursorAt(at time.Time) Cursor {
-	c := Cursor{at: at.UnixMilli()}
-	for _, e := range h.entries[h.place(at.Add(-overlap)):h.place(at.Add(time.Millisecond))] {
-		c.count++
-		c.digest ^= digest(e)
-	}
-	return c
-}
-
-// digest is equal on all replicas. Nobody can choose the ids of sessions, so it need not resist attacks.
-func digest(e models.Revocation) uint64 {
-	sum := fnv.New64a()
-	_, _ = fmt.Fprint(sum, e.At.UnixMilli(), e.SessionID, e.Ended, e.Roles) // a hash takes everything
-	return sum.Sum64()
-}
-
 // News is what a reader of the feed lacks.
 type News struct {
 	Cursor        Cursor
 	CompleteSince time.Time // tokens that were issued before may belong to sessions that ended unseen
 	Reset         bool      // the entries are everything that can matter: the reader must drop what it has
-	Entries       []models.Revocation
+	Entries       []models.Revocation // shared: they must not be changed
 }
 
 // Some reports whether there is anything new.
 func (n News) Some() bool { return n.Reset || len(n.Entries) > 0 }
 
-// after returns what the reader lacks.
+// after returns what the reader lacks, if the hub is full.
 func (h *hub) after(c Cursor) look {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	found := look{polled: h.polled, News: News{
-		Cursor: h.cursorAt(h.at), CompleteSince: h.at.Add(token.Leeway - h.window),
+	found := look{full: h.state == hubFull, polled: h.polled, News: News{
+		Cursor: h.known.cursorAt(h.at), CompleteSince: h.at.Add(token.Leeway - h.window),
 	}}
 	ahead := time.UnixMilli(c.at).Sub(h.at)
 	found.current = ahead <= 0 || ahead > maxAhead
@@ -248,8 +213,8 @@ func (h *hub) after(c Cursor) look {
 	from, reset := h.from(c)
 	// An entry after the latest poll is not in the cursor. It comes along, but is no reason to answer, or the
 	// same answer would follow until the next poll.
-	if reset || from < h.place(h.at.Add(time.Millisecond)) {
-		found.Reset, found.Entries = reset, slices.Clone(h.entries[from:])
+	if reset || from < h.known.place(h.at.Add(time.Millisecond)) {
+		found.Reset, found.Entries = reset, h.known.entries[from:]
 	}
 	return found
 }
@@ -262,11 +227,11 @@ func (h *hub) from(c Cursor) (place int, reset bool) {
 	if at.After(h.at) || h.at.Sub(at) > maxAway {
 		return 0, true
 	}
-	switch known := h.cursorAt(at); {
+	switch known := h.known.cursorAt(at); {
 	case known == c:
-		return h.place(at.Add(time.Millisecond)), false
+		return h.known.place(at.Add(time.Millisecond)), false
 	case known.count > c.count: // some have committed late
-		return h.place(at.Add(-overlap)), false
+		return h.known.place(at.Add(-overlap)), false
 	}
 	return 0, true
 }
@@ -309,15 +274,18 @@ func IssuedBefore(e models.Revocation) time.Time { return e.At.Add(token.Leeway)
 const catchUpWait = 2 * pollInterval
 
 // News returns what the feed has after the cursor. If that is nothing, it waits for so long, or until stop is
-// closed, and may return nothing. The error wraps models.ErrUnavailable when the feed cannot be read: nobody
+// closed, and may return nothing. The wait begins with the call: a first read of the feed is part of it. The
+// error wraps models.ErrUnavailable when the feed cannot be read: nobody
 // may take that for "nothing has ended".
 func (s *Service) News(
 	ctx context.Context, after Cursor, wait time.Duration, stop <-chan struct{},
 ) (News, error) {
+	asked := time.Now()
 	found, err := s.look(ctx, after)
 	if err != nil || found.Some() {
 		return found.News, err
 	}
+	wait -= time.Since(asked)
 	if s.hub.enter(s.Settings.MaxWaiting) {
 		defer s.hub.leave()
 	} else {
@@ -358,6 +326,7 @@ func (s *Service) await(
 // look is what a reader finds at one moment.
 type look struct {
 	News
+	full    bool            // otherwise the rest means nothing
 	current bool            // whether this replica has polled as lately as the cursor says
 	polled  <-chan struct{} // is closed when it is time to look again
 }
@@ -366,10 +335,17 @@ func (s *Service) look(ctx context.Context, after Cursor) (look, error) {
 	if s.feed.age(s.Now()) > maxNewsAge {
 		return look{}, fmt.Errorf("%w: the feed was not read lately", models.ErrUnavailable)
 	}
+	if found := s.hub.after(after); found.full {
+		return found, nil
+	}
 	if err := s.hub.fill(ctx, s.Store.RevocationsSince); err != nil {
 		return look{}, err
 	}
-	return s.hub.after(after), nil
+	found := s.hub.after(after)
+	if !found.full { // a pause of this process, and nobody may take an empty hub for "nothing has ended"
+		return look{}, fmt.Errorf("%w: the feed was not read for too long", models.ErrUnavailable)
+	}
+	return found, nil
 }
 
 // revoked evicts what a change of this replica has revoked. If there are readers of the feed, it polls soon.

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -82,7 +83,7 @@ func TestCursors(t *testing.T) {
 			[]string{"b", "late"}},
 		{"a session got other roles, and has ended since", func(d *database) {
 			d.entries[2].Ended, d.entries[2].Roles = false, []string{"guide"}
-		}, []string{"reset", "a", "old", "b"}},
+		}, nil}, // but each change has an entry of its own: TestSecondChangeOfASession
 		{"away for as long as allowed", func(d *database) { d.now = maxAway }, nil},
 		{"away for too long", func(d *database) { d.now = maxAway + 1e6 },
 			[]string{"reset", "a", "old", "b"}},
@@ -150,6 +151,92 @@ func TestEntryAfterThePoll(t *testing.T) {
 	}
 }
 
+// TestSecondChangeOfASession is news for a reader who knows of the first, and makes nobody begin anew.
+func TestSecondChangeOfASession(t *testing.T) {
+	t.Parallel()
+	d := &database{entries: []models.Revocation{
+		ended("a", seconds(-300)), {At: noon.Add(seconds(-1)), SessionID: "b", Roles: []string{"guide"}},
+	}}
+	seen := d.replica(t)
+	cursor := seen.after(Cursor{}).Cursor
+	d.now = seconds(3)
+	d.entries = []models.Revocation{
+		ended("a", seconds(-300)), ended("b", seconds(-1)), ended("b", seconds(2.5)),
+	}
+	seen.add(d.read())
+	for name, h := range map[string]*hub{"the same replica": seen, "another one": d.replica(t)} {
+		found := h.after(cursor)
+		if diff := cmp.Diff([]models.Revocation{ended("b", seconds(2.5))}, found.Entries); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		if found.Reset || h.after(found.Cursor).Some() {
+			t.Errorf("%s: reset %v, or the same again", name, found.Reset)
+		}
+	}
+}
+
+// TestAnswersStayAsTheyWere, although the hub shares its entries with them.
+func TestAnswersStayAsTheyWere(t *testing.T) {
+	t.Parallel()
+	d := &database{entries: []models.Revocation{ended("a", 0), ended("c", seconds(2))}, now: seconds(3)}
+	d.entries[1].Ended = false
+	h := d.replica(t)
+	answer := h.after(Cursor{}).Entries
+	want := slices.Clone(answer)
+	d.now = h.window + seconds(1) // "a" is forgotten
+	d.entries = []models.Revocation{ended("b", seconds(1)), ended("c", seconds(2)), ended("d", seconds(3))}
+	h.add(d.read())
+	if diff := cmp.Diff(want, answer); diff != "" {
+		t.Error(diff)
+	}
+	if got := ids(h.after(Cursor{}).News); !slices.Equal(got, []string{"reset", "b", "c", "d"}) {
+		t.Errorf("the next answer: %v", got)
+	}
+}
+
+// recent returns a full hub with so many entries of the last 20 s.
+func recent(tb testing.TB, count int) *hub {
+	tb.Helper()
+	d := &database{}
+	for i := range count {
+		d.entries = append(d.entries, ended(fmt.Sprint(i), -time.Duration(i)*seconds(20)/time.Duration(count)))
+	}
+	h := newHub(5 * time.Minute)
+	h.add(d.read())
+	if err := h.fill(tb.Context(), d.since); err != nil {
+		tb.Fatal(err)
+	}
+	return h
+}
+
+// TestLookWithoutNewsCopiesNothing: each poll wakes all who wait, and they look one after the other. It is not
+// parallel, because it counts what the program allocates.
+func TestLookWithoutNewsCopiesNothing(t *testing.T) {
+	h := recent(t, 1000)
+	cursor := h.after(Cursor{}).Cursor
+	if cursor.count != 1000 {
+		t.Fatalf("%d recent entries", cursor.count)
+	}
+	if n := testing.AllocsPerRun(100, func() { h.after(cursor) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// BenchmarkLook is what one reader costs at each poll, and when it must begin anew.
+func BenchmarkLook(b *testing.B) {
+	for _, count := range []int{0, 1000, 50_000} {
+		h := recent(b, count)
+		for name, cursor := range map[string]Cursor{"news": h.after(Cursor{}).Cursor, "reset": {}} {
+			b.Run(fmt.Sprintf("%s, %d entries", name, count), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					h.after(cursor)
+				}
+			})
+		}
+	}
+}
+
 func TestHubForgets(t *testing.T) {
 	t.Parallel()
 	d := &database{entries: []models.Revocation{ended("a", 0), ended("b", seconds(1))}}
@@ -176,6 +263,9 @@ func TestHubIsFilledOnce(t *testing.T) {
 		}
 	}
 	h.drop()
+	if found := h.after(Cursor{}); found.full {
+		t.Error("an empty hub answers")
+	}
 	if err := h.fill(t.Context(), d.since); err != nil || d.reads != 2 {
 		t.Errorf("after a drop: %d reads, %v", d.reads, err)
 	}
@@ -232,6 +322,93 @@ func TestFillThatFails(t *testing.T) {
 		if _, full := h.begin(); full {
 			t.Errorf("%s: the hub counts as full", tt.name)
 		}
+	}
+}
+
+// TestReadersInTheQueueOfTheFill leave with their request.
+func TestReadersInTheQueueOfTheFill(t *testing.T) {
+	t.Parallel()
+	h, d := newHub(5*time.Minute), &database{}
+	h.turn <- struct{}{}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := h.fill(ctx, d.since); !errors.Is(err, context.Canceled) || d.reads != 0 {
+		t.Errorf("%d reads, %v", d.reads, err)
+	}
+}
+
+// TestFillEndsInTime for the answer to the reader who began it, but not when that reader leaves.
+func TestFillEndsInTime(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for _, tt := range []struct {
+		name     string
+		deadline time.Time
+		latest   time.Time
+	}{
+		{"no deadline", time.Time{}, now.Add(fillTimeout + time.Minute)}, // a minute for a slow machine
+		{"a later deadline", now.Add(time.Hour), now.Add(fillTimeout + time.Minute)},
+		{"an earlier deadline", now.Add(fillTimeout / 2), now.Add(fillTimeout / 2)},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		if !tt.deadline.IsZero() {
+			var end context.CancelFunc
+			ctx, end = context.WithDeadline(ctx, tt.deadline)
+			defer end()
+		}
+		read := func(ctx context.Context, _ time.Time) iter.Seq2[models.Revocation, error] {
+			cancel()
+			if deadline, ok := ctx.Deadline(); !ok || deadline.After(tt.latest) || ctx.Err() != nil {
+				t.Errorf("%s: until %v, %v", tt.name, deadline, ctx.Err())
+			}
+			return func(func(models.Revocation, error) bool) {}
+		}
+		h := newHub(5 * time.Minute)
+		if err := h.fill(ctx, read); err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
+// TestOneDeadlineForFillAndWait, as the server ends an answer a while after its request.
+func TestOneDeadlineForFillAndWait(t *testing.T) {
+	t.Parallel()
+	d := &database{}
+	cursor := d.replica(t).after(Cursor{}).Cursor
+	for _, tt := range []struct {
+		name string
+		fill time.Duration
+		want time.Duration
+		err  error
+	}{
+		{"a slow fill is part of the wait", 20 * time.Second, 25 * time.Second, nil},
+		{"a fill that is longer than the wait", 26 * time.Second, 26 * time.Second, nil},
+		{"a fill that does not end", time.Hour, 27 * time.Second, context.DeadlineExceeded},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHub(5 * time.Minute)
+			h.add(d.read())
+			f := newFeed(nil, nil, h, func() time.Time { return noon })
+			f.polled.Store(&noon)
+			s := &Service{Parts: Parts{Now: f.now}, hub: h, feed: f}
+			h.turn <- struct{}{} // another reader fills it
+			h.begin()
+			filled := make(chan struct{})
+			defer func() { <-filled }()
+			go func() {
+				defer close(filled)
+				time.Sleep(tt.fill)
+				h.finish(nil)
+				<-h.turn
+			}()
+			ctx, cancel := context.WithTimeout(t.Context(), 27*time.Second)
+			defer cancel()
+			began := time.Now()
+			found, err := s.News(ctx, cursor, 25*time.Second, nil)
+			if took := time.Since(began); took != tt.want || !errors.Is(err, tt.err) || found.Some() {
+				t.Errorf("%s: %v after %v, %v", tt.name, ids(found), took, err)
+			}
+		})
 	}
 }
 
