@@ -2,9 +2,11 @@ package handlers
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -25,6 +27,24 @@ const (
 type Feed struct {
 	Service  *security.Service
 	Stopping <-chan struct{} // closed when the process has been told to stop; nil is never
+
+	latest sharedNews
+}
+
+// sharedNews is the latest answer. A poll wakes all who wait, and most lack the same. The end of 50 000
+// sessions makes an answer of 5 MB: a thousand readers must not each encode and hold one.
+type sharedNews struct {
+	mu   sync.Mutex
+	key  newsKey
+	body []byte
+}
+
+// newsKey is equal for equal news. Entries are shared and never change, so the first one says which they are.
+type newsKey struct {
+	cursor security.Cursor
+	reset  bool
+	first  *models.Revocation
+	count  int
 }
 
 type feedResponse struct {
@@ -46,7 +66,7 @@ type revocationResponse struct {
 
 // Get answers with what there is after the cursor, or waits for it. It does not wait while the process is
 // about to stop.
-func (f Feed) Get(c *gin.Context) error {
+func (f *Feed) Get(c *gin.Context) error {
 	after, wait, err := readFeed(c)
 	if err != nil {
 		return err
@@ -57,8 +77,28 @@ func (f Feed) Get(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, viewNews(news))
+	body, err := f.latest.encode(news)
+	if err != nil {
+		return err
+	}
+	c.Data(http.StatusOK, "application/json; charset=utf-8", body)
 	return nil
+}
+
+// encode returns the body of the answer, which must not be changed.
+func (s *sharedNews) encode(news security.News) ([]byte, error) {
+	key := newsKey{news.Cursor, news.Reset, firstOf(news.Entries), len(news.Entries)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.body != nil && s.key == key {
+		return s.body, nil
+	}
+	body, err := json.Marshal(viewNews(news))
+	if err != nil {
+		return nil, fmt.Errorf("encode news: %w", err)
+	}
+	s.key, s.body = key, body
+	return body, nil
 }
 
 func readFeed(c *gin.Context) (after security.Cursor, wait time.Duration, err error) {
@@ -76,6 +116,13 @@ func readFeed(c *gin.Context) (after security.Cursor, wait time.Duration, err er
 		}
 	}
 	return after, wait, nil
+}
+
+func firstOf(entries []models.Revocation) *models.Revocation {
+	if len(entries) == 0 {
+		return nil
+	}
+	return &entries[0]
 }
 
 func viewNews(news security.News) feedResponse {

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"runtime"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -325,13 +324,44 @@ func TestFeedLimitsWaits(t *testing.T) {
 	}
 }
 
-// TestThousandVerifiersWait: they share the polls of this replica, and take little memory. It does not run in
-// parallel, because it measures.
+// TestFeedAnswersAreNotMixedUp, although those that are the same share a body.
+func TestFeedAnswersAreNotMixedUp(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	v := s.newVerifier()
+	first := v.read("").Cursor
+	bodies := map[string]string{}
+	for _, mine := range []tokens{s.open(), s.open()} {
+		s.logout("access token", "", mine)
+		s.poll()
+		latest := v.read("").Cursor
+		for _, query := range []string{"", "?after=" + first, "?after=" + latest} {
+			bodies[query+" after "+latest] = v.ask(query).body
+			if again := v.ask(query).body; again != bodies[query+" after "+latest] {
+				t.Errorf("%s: %s, then %s", query, bodies[query+" after "+latest], again)
+			}
+		}
+	}
+	seen := map[string]string{}
+	for query, body := range bodies {
+		if other, ok := seen[body]; ok {
+			t.Errorf("%q and %q get the same: %s", query, other, body)
+		}
+		seen[body] = query
+	}
+}
+
+// TestThousandVerifiersWait: they share the polls of this replica, and take little memory, also when many
+// sessions have just ended. It does not run in parallel, because it measures.
 func TestThousandVerifiersWait(t *testing.T) {
 	const count, polls, limit = 1000, 10, 100 << 20
 	s := newServer(t)
 	v := s.newVerifier()
 	mine := s.open()
+	s.execute(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+		INSERT INTO revocations (revoked_at, session_id)
+		SELECT CAST(unixepoch('now', 'subsec') * 1000 AS INTEGER) - i, 'ended ' || i FROM n`)
+	s.poll()
 	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
@@ -339,7 +369,11 @@ func TestThousandVerifiersWait(t *testing.T) {
 	srv := handlers.NewServer(s.router, s.service.Logger, 2*count)
 	go func() { _ = srv.Serve(listener) }()
 	t.Cleanup(func() { _ = srv.Close() })
-	cursor := v.read("").Cursor
+	first := v.read("")
+	if len(first.Revocations) != 1000 {
+		t.Fatalf("%d entries", len(first.Revocations))
+	}
+	cursor := first.Cursor
 	var statements atomic.Int64
 	var others atomic.Value
 	s.store.Observe(func(_ context.Context, operation string, _ time.Duration, _ bool) {
@@ -384,7 +418,7 @@ func TestThousandVerifiersWait(t *testing.T) {
 		}
 		var n news
 		readAnswer(t, response).decode(t, &n)
-		if !slices.ContainsFunc(n.Revocations, func(r revocation) bool { return r.Sid == sidOf(t, mine) }) {
+		if len(n.Revocations) != 1 || n.Revocations[0].Sid != sidOf(t, mine) {
 			t.Fatalf("%+v", n)
 		}
 	}

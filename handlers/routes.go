@@ -66,7 +66,7 @@ func (a *api) authRoutes(open, protected group) {
 
 	a.resource(protected, pathVerify, Verify{})
 	a.resource(a.role("verifier"), "/auth/introspect", Introspect{Service: a.service})
-	a.resource(a.role("verifier"), "/auth/revocations", Feed{Service: a.service, Stopping: a.stopping})
+	a.resource(a.role("verifier"), "/auth/revocations", &Feed{Service: a.service, Stopping: a.stopping})
 	a.resource(open, pathPublicKeys, PublicKeys{Service: a.service})
 
 	account := a.allows(protected, security.AllowAccount)

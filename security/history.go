@@ -18,8 +18,8 @@ type history struct {
 	all     uint64              // the digests of all entries, also of those that were forgotten
 }
 
-// put adds entries, each of which is found once, or what has become of their sessions since. Polls overlap, so
-// most of them are known.
+// put adds entries, or what has become of their sessions since. Polls overlap, so most of them are known. No
+// poll finds one twice.
 func (h *history) put(found []models.Revocation) {
 	if len(found) == 0 {
 		return
@@ -62,8 +62,8 @@ func (h *history) place(at time.Time) int {
 	return i
 }
 
-// cursorAt describes the entries until a time. Its cost does not depend on how many there are: each poll wakes
-// all readers, and each of them asks.
+// cursorAt describes the entries until a time. It reads none of them: each poll wakes all readers, and each
+// of them asks.
 func (h *history) cursorAt(at time.Time) Cursor {
 	from, to := h.place(at.Add(-overlap)), h.place(at.Add(time.Millisecond))
 	return Cursor{at: at.UnixMilli(), count: to - from, digest: h.digestBefore(from) ^ h.digestBefore(to)}

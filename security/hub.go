@@ -192,7 +192,8 @@ type News struct {
 	Cursor        Cursor
 	CompleteSince time.Time // tokens that were issued before may belong to sessions that ended unseen
 	Reset         bool      // the entries are everything that can matter: the reader must drop what it has
-	Entries       []models.Revocation // shared: they must not be changed
+	// Entries are shared by all answers, and must not be changed.
+	Entries []models.Revocation
 }
 
 // Some reports whether there is anything new.

@@ -199,7 +199,8 @@ func recent(tb testing.TB, count int) *hub {
 	tb.Helper()
 	d := &database{}
 	for i := range count {
-		d.entries = append(d.entries, ended(fmt.Sprint(i), -time.Duration(i)*seconds(20)/time.Duration(count)))
+		after := -seconds(20) * time.Duration(i) / time.Duration(count)
+		d.entries = append(d.entries, ended(fmt.Sprint(i), after))
 	}
 	h := newHub(5 * time.Minute)
 	h.add(d.read())
@@ -209,8 +210,8 @@ func recent(tb testing.TB, count int) *hub {
 	return h
 }
 
-// TestLookWithoutNewsCopiesNothing: each poll wakes all who wait, and they look one after the other. It is not
-// parallel, because it counts what the program allocates.
+// TestLookWithoutNewsCopiesNothing: each poll wakes all who wait, and they look one after the other. It does
+// not run in parallel, because it counts what the program allocates.
 func TestLookWithoutNewsCopiesNothing(t *testing.T) {
 	h := recent(t, 1000)
 	cursor := h.after(Cursor{}).Cursor
