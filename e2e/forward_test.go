@@ -563,14 +563,8 @@ func testLogout(t *testing.T, g *guarded) {
 
 // testFrozenSherpa: Sherpa takes the question, and does not answer.
 func testFrozenSherpa(t *testing.T, g *guarded) {
-	freeze := func(signal syscall.Signal) {
-		t.Helper()
-		if err := g.sherpa.command.Process.Signal(signal); err != nil {
-			t.Fatal(err)
-		}
-	}
-	freeze(syscall.SIGSTOP)
-	defer freeze(syscall.SIGCONT)
+	freezeReplica(t, g.sherpa)
+	defer func() { _ = g.sherpa.command.Process.Signal(syscall.SIGCONT) }() // or nobody could stop it
 	s := g.ask("GET", "/no-frozen", g.user.Access)
 	if s.status != 503 || s.Code != "unavailable" || strings.Contains(g.api.log.String(), "/no-frozen") {
 		t.Errorf("%d %s", s.status, s.body)

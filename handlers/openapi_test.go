@@ -319,43 +319,45 @@ func TestExamplesWork(t *testing.T) {
 	d := readDescribed(t)
 	d.each(func(method, path string, o operation) {
 		for i, body := range bodies(t, o) {
-			s := newServer(t, withVersion)
-			if !d.forAdmins(method, path) {
-				if s.grant(o); method == http.MethodHead { // which says less
-					s.grant(d.Paths[path]["get"])
+			t.Run(fmt.Sprint(method, " ", path, " ", i), func(t *testing.T) { // so that its server ends
+				s := newServer(t, withVersion)
+				if !d.forAdmins(method, path) {
+					if s.grant(o); method == http.MethodHead { // which says less
+						s.grant(d.Paths[path]["get"])
+					}
 				}
-			}
-			var token models.PersonalToken
-			if strings.HasPrefix(path, "/auth/tokens") {
-				token, _ = s.addToken(security.NewToken{Name: "deploy"})
-			}
-			if path == "/auth/revocations" {
-				s.makeNews()
-			}
-			mine := s.post("/auth", credentials(username, password)).tokens(t)
-			if strings.Contains(body, exampleReset) {
-				body = strings.ReplaceAll(body, exampleReset, s.issueReset(s.user.ID))
-			}
-			live := strings.NewReplacer(exampleRefresh, mine.RefreshToken,
-				exampleSession, strings.Split(mine.RefreshToken, ".")[0], exampleToken, token.ID)
-			var header []string
-			if body != "" {
-				header = append(header, o.contentType())
-			}
-			header = append(header, o.headers()...)
-			if d.forAdmins(method, path) {
-				header = append(header, s.asAdmin())
-			} else if len(o.Security) > 0 {
-				header = append(header, "Authorization: Bearer "+mine.AccessToken)
-			}
-			a := s.do(method, live.Replace(fill(path, o)), live.Replace(body), header...)
-			want := success(o)
-			if strconv.Itoa(a.status) != want {
-				t.Errorf("%s %s, example %d: %d, want %s: %s", method, path, i, a.status, want, a.body)
-			}
-			for _, example := range d.answers(o, want) {
-				compareExample(t, method+" "+path, example, a)
-			}
+				var token models.PersonalToken
+				if strings.HasPrefix(path, "/auth/tokens") {
+					token, _ = s.addToken(security.NewToken{Name: "deploy"})
+				}
+				if path == "/auth/revocations" {
+					s.makeNews()
+				}
+				mine := s.post("/auth", credentials(username, password)).tokens(t)
+				if strings.Contains(body, exampleReset) {
+					body = strings.ReplaceAll(body, exampleReset, s.issueReset(s.user.ID))
+				}
+				live := strings.NewReplacer(exampleRefresh, mine.RefreshToken,
+					exampleSession, strings.Split(mine.RefreshToken, ".")[0], exampleToken, token.ID)
+				var header []string
+				if body != "" {
+					header = append(header, o.contentType())
+				}
+				header = append(header, o.headers()...)
+				if d.forAdmins(method, path) {
+					header = append(header, s.asAdmin())
+				} else if len(o.Security) > 0 {
+					header = append(header, "Authorization: Bearer "+mine.AccessToken)
+				}
+				a := s.do(method, live.Replace(fill(path, o)), live.Replace(body), header...)
+				want := success(o)
+				if strconv.Itoa(a.status) != want {
+					t.Errorf("%s %s, example %d: %d, want %s: %s", method, path, i, a.status, want, a.body)
+				}
+				for _, example := range d.answers(o, want) {
+					compareExample(t, method+" "+path, example, a)
+				}
+			})
 		}
 	})
 }
@@ -471,35 +473,37 @@ func TestRefusalsAreAsDescribed(t *testing.T) {
 			if provoke == nil || code == "session_ended" && path != "/auth/me" {
 				continue
 			}
-			s := newServer(t)
-			if code != "forbidden" {
-				s.grant(o)
-			}
-			target, body, header := provoke(s, fill(path, o), bodies(t, o)[0])
-			if !strings.HasPrefix(code, "precondition_") {
-				header = append(header, o.headers()...)
-			}
-			if i := slices.Index(header, jsonType); i >= 0 {
-				header[i] = o.contentType()
-			}
-			a := s.do(method, target, body, header...)
-			if a.status < 400 {
-				t.Errorf("%s %s: %d, want the problem %s", method, path, a.status, code)
-				continue
-			}
-			p := a.problem(t)
-			if string(p.Code) != code {
-				t.Errorf("%s %s: %d %s, want %s", method, path, a.status, a.body, code)
-				continue
-			}
-			seen[code] = true
-			if o.contentType() != jsonType && code == "unsupported_media_type" {
-				continue // the detail names another type
-			}
-			if code == "forbidden" && !d.forAdmins(method, path) {
-				continue // the detail names another role
-			}
-			compareExample(t, method+" "+path+" "+code, any(d.Components.Examples[code].Value), a)
+			t.Run(fmt.Sprint(method, " ", path, " ", code), func(t *testing.T) { // so that its server ends
+				s := newServer(t)
+				if code != "forbidden" {
+					s.grant(o)
+				}
+				target, body, header := provoke(s, fill(path, o), bodies(t, o)[0])
+				if !strings.HasPrefix(code, "precondition_") {
+					header = append(header, o.headers()...)
+				}
+				if i := slices.Index(header, jsonType); i >= 0 {
+					header[i] = o.contentType()
+				}
+				a := s.do(method, target, body, header...)
+				if a.status < 400 {
+					t.Errorf("%s %s: %d, want the problem %s", method, path, a.status, code)
+					return
+				}
+				p := a.problem(t)
+				if string(p.Code) != code {
+					t.Errorf("%s %s: %d %s, want %s", method, path, a.status, a.body, code)
+					return
+				}
+				seen[code] = true
+				if o.contentType() != jsonType && code == "unsupported_media_type" {
+					return // the detail names another type
+				}
+				if code == "forbidden" && !d.forAdmins(method, path) {
+					return // the detail names another role
+				}
+				compareExample(t, method+" "+path+" "+code, any(d.Components.Examples[code].Value), a)
+			})
 		}
 	})
 	for code := range provocations() {
@@ -565,9 +569,9 @@ func provocations() map[string]func(s *server, path, body string) (string, strin
 		"invalid_authorization": withToken(func(_ *server, token string) []string {
 			return []string{"Authorization: Bearer " + token, "Authorization: Bearer " + token}
 		}),
-		"invalid_credentials":    withBody(credentials(username, "lhotse"), jsonType),
-		"refresh_token_invalid":  withBody(`{"refresh_token":"everest"}`, jsonType),
-		"reset_token_invalid":    withBody(redemption(exampleReset, "yaks graze at dawn"), jsonType),
+		"invalid_credentials":   withBody(credentials(username, "lhotse"), jsonType),
+		"refresh_token_invalid": withBody(`{"refresh_token":"everest"}`, jsonType),
+		"reset_token_invalid":   withBody(redemption(exampleReset, "yaks graze at dawn"), jsonType),
 		"wrong_password": func(s *server, path, body string) (string, string, []string) {
 			wrong := strings.Replace(body, `"current_password":"`+password+`"`, `"current_password":"lhotse"`, 1)
 			return sent()(s, path, wrong)
