@@ -19,9 +19,12 @@ class API(BaseHTTPRequestHandler):
     def answer(self):
         if self.headers.get("Upgrade", "").lower() == "websocket":
             return self.echo()
-        length = read(self.rfile, int(self.headers.get("Content-Length", 0)))
+        length, trailers = read(self.rfile, int(self.headers.get("Content-Length", 0))), []
+        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+            length, trailers = read_chunks(self.rfile)
         self.send(200, {
             "method": self.command, "path": self.path, "headers": self.headers.items(), "body_bytes": length,
+            "trailers": trailers,
         })
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer
@@ -61,6 +64,17 @@ def read(stream, left):
     while data := stream.read(min(left - count, 1 << 16)):
         count += len(data)
     return count
+
+
+def read_chunks(stream):
+    """Reads a chunked body (RFC 9112, section 7.1), and returns its length and the trailers behind it."""
+    count, trailers = 0, []
+    while size := int(stream.readline().split(b";")[0], 16):
+        count += read(stream, size)
+        stream.readline()
+    while line := stream.readline().strip():
+        trailers.append(line.decode("latin-1"))
+    return count, trailers
 
 
 if __name__ == "__main__":
