@@ -183,6 +183,8 @@ func TestAnswersStayAsTheyWere(t *testing.T) {
 	h := d.replica(t)
 	answer := h.after(Cursor{}).Entries
 	want := slices.Clone(answer)
+	d.entries[1].Ended = true
+	h.add(d.read())
 	d.now = h.window + seconds(1) // "a" is forgotten
 	d.entries = []models.Revocation{ended("b", seconds(1)), ended("c", seconds(2)), ended("d", seconds(3))}
 	h.add(d.read())
