@@ -573,8 +573,8 @@ func provocations() map[string]func(s *server, path, body string) (string, strin
 		"refresh_token_invalid": withBody(`{"refresh_token":"everest"}`, jsonType),
 		"reset_token_invalid":   withBody(redemption(exampleReset, "yaks graze at dawn"), jsonType),
 		"wrong_password": func(s *server, path, body string) (string, string, []string) {
-			wrong := strings.Replace(body, `"current_password":"`+password+`"`, `"current_password":"lhotse"`, 1)
-			return sent()(s, path, wrong)
+			const member = `"current_password":"`
+			return sent()(s, path, strings.Replace(body, member+password, member+"lhotse", 1))
 		},
 		"content_too_large":      withBody(strings.Repeat(" ", 64<<10+1), jsonType),
 		"unsupported_media_type": withBody(`{}`),

@@ -175,7 +175,8 @@ func TestAdministratorsDeleteTheTokensOfAUser(t *testing.T) {
 	with := s.login("ada", "an analytical engine")
 	_, text := s.addToken(security.NewToken{Name: "x"})
 	s.mountain(text)
-	if a := s.do("DELETE", fmt.Sprintf("/auth/users/%d/tokens", s.user.ID), "", bearer(with)); a.status != 204 {
+	path := fmt.Sprintf("/auth/users/%d/tokens", s.user.ID)
+	if a := s.do("DELETE", path, "", bearer(with)); a.status != 204 {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	if p := s.mountain(text).problem(t); p.Code != "token_invalid" {

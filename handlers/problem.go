@@ -153,8 +153,8 @@ func adviceOn(code security.Code) string {
 		return "see that the database runs and answers, and that its disk has room; " +
 			"sherpa db status says whether this machine reaches it"
 	case security.Overloaded:
-		return "more passwords, or personal access tokens that nobody knows, arrive than can be checked: if " +
-			"they are honest, add cores or replicas; if not, shut out the addresses that send them"
+		return "more passwords, or personal access tokens that nobody knows, arrive than can be checked: " +
+			"if they are honest, add cores or replicas; if not, shut out the addresses that send them"
 	}
 	return "this is a defect of the program: report it with this line"
 }

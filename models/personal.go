@@ -31,8 +31,8 @@ const personalColumns = `personal_tokens.id, personal_tokens.user_id, personal_t
 	personal_tokens.hash, personal_tokens.roles, personal_tokens.allows, personal_tokens.created_at,
 	personal_tokens.expires_at, personal_tokens.last_used_at`
 
-// CreatePersonalToken stores a new token. Its maker is the session or the personal access token with which its
-// owner asks, or "" for an operator. The error is ErrNotFound when its maker has ended, or its owner was
+// CreatePersonalToken stores a new token. Its maker is the session or the personal access token with which
+// its owner asks, or "" for an operator. The error is ErrNotFound when its maker has ended, or its owner was
 // deleted or disabled; ErrTooManyTokens when its owner has limit of them, expired ones included.
 func (s *Store) CreatePersonalToken(ctx context.Context, t PersonalToken, maker string, limit int) error {
 	const insert = `INSERT INTO personal_tokens

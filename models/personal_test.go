@@ -271,7 +271,8 @@ func TestUsesAreWrittenOnceAMinute(t *testing.T) {
 		uses := map[string]time.Time{"deleted meanwhile": epoch}
 		for i := range usesBatch + 10 {
 			id := fmt.Sprint("t", i)
-			if err := s.CreatePersonalToken(t.Context(), testToken(id, ada.ID), "", usesBatch+10); err != nil {
+			err := s.CreatePersonalToken(t.Context(), testToken(id, ada.ID), "", usesBatch+10)
+			if err != nil {
 				t.Fatal(err)
 			}
 			uses[id] = epoch

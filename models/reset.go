@@ -65,10 +65,10 @@ type Redemption struct {
 	Attempt       LoginAttempt // the counters of the user's logins, and when it happens
 }
 
-// RedeemPasswordReset gives the user the new password, and ends the user's sessions and personal access tokens,
-// as RecoverUser does. It also resets the count of failed logins. It returns the ids of the sessions that it ended; ErrNotFound when
-// the reset cannot be redeemed, or the user is disabled: then nothing changes, and no other call has the same
-// success.
+// RedeemPasswordReset gives the user the new password, and ends the user's sessions and personal access
+// tokens, as RecoverUser does. It also resets the count of failed logins. It returns the ids of the sessions
+// that it ended; ErrNotFound when the reset cannot be redeemed, or the user is disabled: then nothing
+// changes, and no other call has the same success.
 func (s *Store) RedeemPasswordReset(ctx context.Context, r Redemption) (ended []string, err error) {
 	err = s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if ended, err = s.redeem(ctx, tx, r); err != nil {

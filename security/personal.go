@@ -165,8 +165,8 @@ func (s *Service) DeleteToken(ctx context.Context, userID int64, id string) erro
 	return s.Store.DeletePersonalToken(ctx, userID, id, s.Now())
 }
 
-// DeleteUserTokens deletes all personal access tokens of a user on behalf of an administrator, and returns how
-// many. The error is models.ErrNotFound when there is no such user.
+// DeleteUserTokens deletes all personal access tokens of a user on behalf of an administrator, and returns
+// how many. The error is models.ErrNotFound when there is no such user.
 func (s *Service) DeleteUserTokens(ctx context.Context, userID int64) (int, error) {
 	return s.Store.DeletePersonalTokens(ctx, userID, s.Now())
 }
@@ -223,8 +223,8 @@ func (s *Service) verifyPersonal(ctx context.Context, text string) (token.Claims
 }
 
 const (
-	// unprovenReads is how many reads of tokens that nobody has proven run at a time: fewer than the store has
-	// connections for reading.
+	// unprovenReads is how many reads of tokens that nobody has proven run at a time: fewer than the store
+	// has connections for reading.
 	unprovenReads = 2
 	// unprovenWait is how long such a read waits for its turn.
 	unprovenWait = 500 * time.Millisecond

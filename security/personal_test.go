@@ -241,7 +241,9 @@ func TestASessionMakesATokenWithItsPassword(t *testing.T) {
 func TestRecoveryEndsPersonalTokens(t *testing.T) {
 	t.Parallel()
 	for name, recover := range map[string]func(b *bench, userID int64) error{
-		"set by an operator": func(b *bench, id int64) error { return b.SetPassword(t.Context(), id, nextPassword) },
+		"set by an operator": func(b *bench, id int64) error {
+			return b.SetPassword(t.Context(), id, nextPassword)
+		},
 		"reset redeemed": func(b *bench, id int64) error {
 			return b.RedeemReset(t.Context(), b.client(), b.issueReset(id).Token, nextPassword)
 		},
@@ -339,7 +341,8 @@ func TestATokenResetsNobodysOwnPassword(t *testing.T) {
 	}
 }
 
-// TestPersonalTokenOutlivesAPassword that its owner sets, and a disabled owner that is enabled again has it back.
+// TestPersonalTokenOutlivesAPassword that its owner sets, and a disabled owner that is enabled again has it
+// back.
 func TestPersonalTokenOutlivesAPassword(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -347,7 +350,8 @@ func TestPersonalTokenOutlivesAPassword(t *testing.T) {
 	_, text := b.addToken(ada, NewToken{Name: "x"})
 	for _, do := range []func() error{
 		func() error {
-			return b.ChangePassword(t.Context(), newPrincipal(ada, "s"), b.client(), goodPassword, nextPassword)
+			p := newPrincipal(ada, "s")
+			return b.ChangePassword(t.Context(), p, b.client(), goodPassword, nextPassword)
 		},
 		func() error { _, err := b.EndUserSessions(t.Context(), ada.ID); return err },
 		func() error { _, err := b.EndAllSessions(t.Context()); return err },
