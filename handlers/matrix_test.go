@@ -102,7 +102,7 @@ func TestCredentialsByRoute(t *testing.T) {
 
 		"GET /auth/tokens":         ownAccount,
 		"HEAD /auth/tokens":        ownAccount,
-		"POST /auth/tokens":        {401, 401, 401, 401, 201, 403, 403, 403, 403, 201}, // with the user's password
+		"POST /auth/tokens":        {401, 401, 401, 401, 201, 403, 403, 403, 403, 201}, // as the password
 		"OPTIONS /auth/tokens":     all(204),
 		"DELETE /auth/tokens/:id":  account(204, 404, 404, 404), // of the user
 		"OPTIONS /auth/tokens/:id": all(204),

@@ -193,7 +193,7 @@ func TestEveryActionLeavesItsEvents(t *testing.T) {
 			[]string{"token_created(<id> old) x1 of ada by system "}},
 		{"all tokens", func() error { _, err := b.DeleteUserTokens(operator, ada.ID); return err },
 			[]string{"token_deleted(<id> old) x1 of ada by operator root"}},
-		{"all tokens again", func() error { _, err := b.DeleteUserTokens(operator, ada.ID); return err }, nil},
+		{"no tokens", func() error { _, err := b.DeleteUserTokens(operator, ada.ID); return err }, nil},
 		{"invite", func() (err error) {
 			_, invitation, err = b.InviteUser(operator, "bob", nil)
 			return err

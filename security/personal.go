@@ -223,8 +223,8 @@ func (s *Service) verifyPersonal(ctx context.Context, text string) (token.Claims
 }
 
 const (
-	// unprovenReads is how many reads of tokens that nobody has proven run at a time: fewer than the store
-	// has connections for reading.
+	// unprovenReads is how many reads of tokens that nobody has proven run at a time. The store has a few
+	// connections more for reading, or the poll waits for two short reads.
 	unprovenReads = 2
 	// unprovenWait is how long such a read waits for its turn.
 	unprovenWait = 500 * time.Millisecond

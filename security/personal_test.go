@@ -318,8 +318,8 @@ func TestUnprovenTokensWaitForTheirTurn(t *testing.T) {
 	}
 }
 
-// TestATokenResetsNobodysOwnPassword: with a new password it would reach what it was not made for.
-func TestATokenResetsNobodysOwnPassword(t *testing.T) {
+// TestATokenDoesNotResetItsOwner: with a new password it would reach what it was not made for.
+func TestATokenDoesNotResetItsOwner(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	ada, bob := b.addUser("ada", "admin"), b.addUser("bob")

@@ -72,7 +72,8 @@ func (s *Service) InviteUser(
 
 // RedeemReset gives the user of a reset a new password, and ends all sessions and personal access tokens of
 // the user. The address may try as often as it may log in. The error is *Error with code
-// reset_token_invalid, throttled or overloaded, or *password.RejectedError, after which the token still works.
+// reset_token_invalid, throttled or overloaded, or *password.RejectedError, after which the token still
+// works.
 func (s *Service) RedeemReset(ctx context.Context, client Client, text, next string) error {
 	ctx = WithClient(ctx, client)
 	count, err := s.countAddress(ctx, s.attempt("", client.Address))
