@@ -303,6 +303,8 @@ func TestUnprovenTokensWaitForTheirTurn(t *testing.T) {
 	if !errors.As(err, &full) || full.Code != Overloaded || full.RetryAfter != time.Second {
 		t.Errorf("while others read: %v", err)
 	}
+	_, err = b.Introspect(t.Context(), token.NewPersonal().Text())
+	wantCode(t, err, Overloaded) // not inactive: nobody has looked
 	if _, err := b.Identify(t.Context(), proven); err != nil {
 		t.Errorf("a proven one: %v", err)
 	}
