@@ -358,9 +358,9 @@ func TestThousandVerifiersWait(t *testing.T) {
 	s := newServer(t)
 	v := s.newVerifier()
 	mine := s.open()
-	s.execute(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
-		INSERT INTO revocations (revoked_at, session_id)
-		SELECT CAST(unixepoch('now', 'subsec') * 1000 AS INTEGER) - i, 'ended ' || i FROM n`)
+	s.execute(fmt.Sprintf(`INSERT INTO revocations (revoked_at, session_id)
+		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+		SELECT CAST(%d AS BIGINT) - i, 'ended ' || i FROM n`, time.Now().UnixMilli()))
 	s.poll()
 	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
