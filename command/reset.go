@@ -32,11 +32,7 @@ type userResetCommand struct {
 
 // Run issues a password reset and prints its token.
 func (c userResetCommand) Run(ctx context.Context, config *Config, std Streams) error {
-	return withService(ctx, config, func(service *security.Service) error {
-		user, err := findUser(ctx, service, c.Username)
-		if err != nil {
-			return err
-		}
+	return withUser(ctx, config, c.Username, func(service *security.Service, user models.User) error {
 		reset, err := service.IssueReset(ctx, user.ID)
 		if err != nil {
 			return err

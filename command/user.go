@@ -158,18 +158,14 @@ type userDeleteCommand struct {
 
 // Run deletes the user.
 func (c userDeleteCommand) Run(ctx context.Context, config *Config, std Streams) error {
-	return withService(ctx, config, func(service *security.Service) error {
-		user, err := findUser(ctx, service, c.Username)
-		if err != nil {
-			return err
-		}
+	return withUser(ctx, config, c.Username, func(service *security.Service, user models.User) error {
 		if err := service.DeleteUser(ctx, user.ID); err != nil {
 			return err
 		}
 		if c.JSON {
 			return c.print(std.Out, user)
 		}
-		_, err = fmt.Fprintf(std.Out, "deleted user %s\n", user.Username)
+		_, err := fmt.Fprintf(std.Out, "deleted user %s\n", user.Username)
 		return err
 	})
 }
@@ -179,18 +175,29 @@ func (o userOutput) change(
 	ctx context.Context, config *Config, std Streams, username string,
 	do func(service *security.Service, ctx context.Context, userID int64) error,
 ) error {
+	return withUser(ctx, config, username, func(service *security.Service, user models.User) error {
+		if err := do(service, ctx, user.ID); err != nil {
+			return err
+		}
+		user, err := findUser(ctx, service, username)
+		if err != nil {
+			return err
+		}
+		return o.print(std.Out, user)
+	})
+}
+
+// withUser is withService for a command about the named user.
+func withUser(
+	ctx context.Context, config *Config, username string,
+	do func(service *security.Service, user models.User) error,
+) error {
 	return withService(ctx, config, func(service *security.Service) error {
 		user, err := findUser(ctx, service, username)
 		if err != nil {
 			return err
 		}
-		if err := do(service, ctx, user.ID); err != nil {
-			return err
-		}
-		if user, err = findUser(ctx, service, username); err != nil {
-			return err
-		}
-		return o.print(std.Out, user)
+		return do(service, user)
 	})
 }
 

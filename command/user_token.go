@@ -31,11 +31,7 @@ func (c userTokenAddCommand) Run(ctx context.Context, config *Config, std Stream
 	if c.Days < 1 {
 		return &StatusError{StatusUsage, fmt.Errorf("--days: %d is less than 1", c.Days)}
 	}
-	return withService(ctx, config, func(service *security.Service) error {
-		user, err := findUser(ctx, service, c.Username)
-		if err != nil {
-			return err
-		}
+	return withUser(ctx, config, c.Username, func(service *security.Service, user models.User) error {
 		owner := security.Principal{UserID: user.ID, Username: user.Username, Roles: user.Roles}
 		t, text, err := service.CreateToken(ctx, owner, c.wanted())
 		var broken *security.TokenRuleError
@@ -80,11 +76,7 @@ type userTokenListCommand struct {
 
 // Run prints the tokens, the newest first.
 func (c userTokenListCommand) Run(ctx context.Context, config *Config, std Streams) error {
-	return withService(ctx, config, func(service *security.Service) error {
-		user, err := findUser(ctx, service, c.Username)
-		if err != nil {
-			return err
-		}
+	return withUser(ctx, config, c.Username, func(service *security.Service, user models.User) error {
 		all, err := service.Tokens(ctx, user.ID)
 		if err != nil {
 			return err
@@ -111,12 +103,8 @@ type userTokenDeleteCommand struct {
 
 // Run deletes the token.
 func (c userTokenDeleteCommand) Run(ctx context.Context, config *Config, std Streams) error {
-	return withService(ctx, config, func(service *security.Service) error {
-		user, err := findUser(ctx, service, c.Username)
-		if err != nil {
-			return err
-		}
-		err = service.DeleteToken(ctx, user.ID, c.ID)
+	return withUser(ctx, config, c.Username, func(service *security.Service, user models.User) error {
+		err := service.DeleteToken(ctx, user.ID, c.ID)
 		if errors.Is(err, models.ErrNotFound) { // without the id: somebody may give the whole token
 			return fmt.Errorf("the user %s has no token with this id; `sherpa user token list %s` shows all",
 				user.Username, user.Username)

@@ -276,8 +276,8 @@ const catchUpWait = 2 * pollInterval
 
 // News returns what the feed has after the cursor. If that is nothing, it waits for so long, or until stop is
 // closed, and may return nothing. The wait begins with the call: a first read of the feed is part of it. The
-// error wraps models.ErrUnavailable when the feed cannot be read: nobody
-// may take that for "nothing has ended".
+// error wraps models.ErrUnavailable when the feed cannot be read: nobody may take that for "nothing has
+// ended".
 func (s *Service) News(
 	ctx context.Context, after Cursor, wait time.Duration, stop <-chan struct{},
 ) (News, error) {
