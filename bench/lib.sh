@@ -185,10 +185,11 @@ served() {
   awk -v cpu="$(microseconds "$before" "$after")" '{ print $1, $2, cpu / $2 }' "$tmp/served"
 }
 
-# median FILE COLUMN
+# median FILE COLUMN keeps all digits: awk's print keeps six, and a median that was rounded twice can be larger
+# than the best round.
 median() {
   cut -d' ' -f"$2" "$1" | sort -g |
-    awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int((NR + 2) / 2)]) / 2 }'
+    awk '{ v[NR] = $1 } END { printf "%.12g\n", (v[int((NR + 1) / 2)] + v[int((NR + 2) / 2)]) / 2 }'
 }
 
 # spread FILE COLUMN is how far apart the best and the worst round are, in percent of the median: the noise of
