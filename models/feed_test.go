@@ -2,12 +2,16 @@ package models
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"sherpa/internal/pgtest"
 )
 
 // revokedIDs returns the ids in the feed.
@@ -77,6 +81,56 @@ func TestRevocationsSayWhatTheSessionIsNow(t *testing.T) {
 			t.Errorf("of a later time: %v", later)
 		}
 	})
+}
+
+// TestEachChangeHasAnEntry: a reader takes an entry that it has seen for no news, so a second change within
+// the same millisecond needs another one, later than the first.
+func TestEachChangeHasAnEntry(t *testing.T) {
+	const changes = 100
+	onBoth(t, func(t *testing.T, database func(*testing.T) string) {
+		s := openStore(t, database(t))
+		ctx := t.Context()
+		err := s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+			for range changes {
+				err = errors.Join(err, s.revoke(ctx, tx, []string{"one", "two"}))
+			}
+			return err
+		})
+		ids, readErr := revokedIDs(t, s, time.Minute)
+		if err != nil || readErr != nil || len(ids) != 2*changes {
+			t.Errorf("%d entries of two sessions after %d changes; %v, %v", len(ids), changes, err, readErr)
+		}
+	})
+}
+
+// TestChangesAtTheSameMoment: a transaction finds the entry of another one only when that has ended.
+func TestChangesAtTheSameMoment(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, pgtest.Database(t))
+	s.engine.clock = "CAST(1000 AS BIGINT)"
+	ctx := t.Context()
+	first, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Rollback()
+	if err := s.revoke(ctx, first, []string{"one"}); err != nil {
+		t.Fatal(err)
+	}
+	second := make(chan error, 1)
+	go func() {
+		second <- s.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			return s.revoke(ctx, tx, []string{"one"})
+		})
+	}()
+	until(t, func() bool { return waiting(t, s) })
+	if err := errors.Join(first.Commit(), <-second); err != nil {
+		t.Fatal(err)
+	}
+	found, err := s.Revocations(ctx, 0)
+	if err != nil || len(found.Entries) != 1 || found.Entries[0].At.UnixMilli() != 1001 {
+		t.Errorf("%+v, %v, want one entry, a millisecond after the first", found, err)
+	}
 }
 
 func TestRevocationsInTheirOrder(t *testing.T) {
