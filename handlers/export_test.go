@@ -59,3 +59,6 @@ func Codes() []string {
 
 // ParseETags is parseETags.
 func ParseETags(text string) ([]string, bool) { return parseETags(text) }
+
+// UsualMethods lists the methods that the OpenAPI document describes for a resource with every method.
+func UsualMethods() []string { return usualMethods() }

@@ -59,7 +59,7 @@ func (r *renderer) write(c *gin.Context, err error) {
 		Type: problemPath(known.Code), Title: kind.Title, Status: kind.Status, Detail: known.Detail,
 		Code: known.Code, RequestID: requestID(c), Reason: known.Reason, Errors: known.Fields,
 	}
-	if c.FullPath() == pathVerify {
+	if c.Request.URL.Path == pathVerify {
 		carry(c, problem)
 	}
 	c.Header("Content-Type", problemMediaType)

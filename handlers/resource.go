@@ -23,15 +23,15 @@ type (
 	putter  interface{ Put(*gin.Context) error }
 	patcher interface{ Patch(*gin.Context) error }
 	deleter interface{ Delete(*gin.Context) error }
-	anyer   interface{ Any(*gin.Context) error } // alone: it answers all of everyMethod alike
+	anyer   interface{ Any(*gin.Context) error } // alone: it answers every method alike
 )
 
-// anyMethod stands for all of everyMethod.
+// anyMethod stands for every method.
 const anyMethod = "ANY"
 
-// everyMethod lists the methods of a resource with Any. OPTIONS is among them, so that the guard of the group
-// judges it as well. Others, such as TRACE, get 405.
-func everyMethod() []string {
+// usualMethods lists those that a resource with Any has in Gin's table. OPTIONS is among them, so that the
+// guard of the group judges it as well.
+func usualMethods() []string {
 	return []string{
 		http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPatch,
 		http.MethodPost, http.MethodPut,
@@ -43,6 +43,7 @@ type router struct {
 	engine *gin.Engine
 	render *renderer
 	served []served
+	any    map[string]gin.HandlerFunc // by path: what a resource with Any does with an unusual method
 	errs   []error
 }
 
@@ -64,7 +65,10 @@ type group struct {
 
 func newRouter(logger *slog.Logger) *router {
 	gin.SetMode(gin.ReleaseMode)
-	a := &router{engine: gin.New(), render: &renderer{catalogue: newCatalogue(), logger: logger}}
+	a := &router{
+		engine: gin.New(), render: &renderer{catalogue: newCatalogue(), logger: logger},
+		any: map[string]gin.HandlerFunc{},
+	}
 	a.engine.HandleMethodNotAllowed = true
 	a.engine.NoMethod(a.noMethod)
 	a.engine.RedirectTrailingSlash = false // a redirect would send a token or a password twice
@@ -143,8 +147,10 @@ func checkResource(resource any, found methods) error {
 // handle registers the handlers, HEAD for GET, and OPTIONS, which needs no token: a browser's preflight has
 // none. With Any, OPTIONS is a method like others.
 func (a *router) handle(group group, path string, handlers methods) {
+	whole := strings.TrimSuffix(group.BasePath(), "/") + path
 	if handler, has := handlers[anyMethod]; has {
-		group.Match(everyMethod(), path, handler)
+		group.Match(usualMethods(), path, handler)
+		a.any[whole] = chain(append(a.guards(group), handler))
 		return
 	}
 	allowed := []string{http.MethodOptions}
@@ -158,12 +164,27 @@ func (a *router) handle(group group, path string, handlers methods) {
 	}
 	slices.Sort(allowed)
 	allow := strings.Join(allowed, ", ")
-	whole := strings.TrimSuffix(group.BasePath(), "/") + path
 	a.engine.OPTIONS(whole, func(c *gin.Context) {
 		c.Header("Allow", allow)
 		nameMethods(c, allow)
 		c.Status(http.StatusNoContent)
 	})
+}
+
+// guards returns what the group does before a resource, without what the engine does before every request.
+func (a *router) guards(group group) gin.HandlersChain {
+	return slices.Clone(group.Handlers[len(a.engine.Handlers):])
+}
+
+// chain runs handlers one after the other, until one of them refuses.
+func chain(handlers gin.HandlersChain) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		for _, handle := range handlers {
+			if handle(c); c.IsAborted() {
+				return
+			}
+		}
+	}
 }
 
 // adapt makes a Gin handler of a method that returns an error.
@@ -207,8 +228,13 @@ func isPart(route, part string) bool {
 
 var pathParameter = regexp.MustCompile(`:([^/]+)`)
 
-// noMethod puts Gin's Allow into a steady order.
+// noMethod serves a resource with Any. For others, it puts Gin's Allow into a steady order.
 func (a *router) noMethod(c *gin.Context) {
+	if serve, has := a.any[c.Request.URL.Path]; has {
+		c.Writer.Header().Del("Allow")
+		serve(c)
+		return
+	}
 	allowed := strings.Split(c.Writer.Header().Get("Allow"), ", ")
 	slices.Sort(allowed)
 	allow := strings.Join(allowed, ", ")

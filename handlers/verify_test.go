@@ -157,6 +157,36 @@ func TestVerifyRefusesInAHeader(t *testing.T) {
 	}
 }
 
+// TestVerifyTakesEveryMethod: some proxies ask by the method of their client, and there are more than Gin's.
+func TestVerifyTakesEveryMethod(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	token := s.login(username, password)
+	for _, method := range []string{
+		"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "MKCOL", "QUERY", "M-SEARCH",
+		"get", "SHERPA",
+	} {
+		for query, tt := range map[string]struct {
+			token  string
+			status int
+			user   string
+		}{
+			"":            {token, 200, username},
+			"?role=guide": {token, 403, ""},
+			"?":           {"nothing", 401, ""},
+		} {
+			a := s.do(method, "/auth/verify"+query, "", "Authorization: Bearer "+tt.token)
+			if a.status != tt.status || a.header.Get("Remote-User") != tt.user || a.header.Get("Allow") != "" ||
+				(a.header.Get("Sherpa-Problem") == "") != (tt.status == 200) {
+				t.Errorf("%s %s: %d %v", method, query, a.status, a.header)
+			}
+		}
+	}
+	if a := s.do("PROPFIND", "/auth/verify/", "", "Authorization: Bearer "+token); a.status != 404 {
+		t.Errorf("another path: %d", a.status)
+	}
+}
+
 // TestVerifyReadsNoBody: nginx with proxy_pass_request_body off may still announce the body. The answer must
 // not wait for it, and what comes later on the connection must not be taken for it.
 func TestVerifyReadsNoBody(t *testing.T) {
