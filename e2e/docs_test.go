@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"go/format"
 	"io/fs"
@@ -121,7 +122,7 @@ func TestDocs(t *testing.T) {
 	}
 	var changed string
 	if _, err := exec.LookPath("go"); err == nil {
-		changed = buildCopy(t, changes)
+		changed = buildFork(t, changes)
 	}
 	var parts []page
 	for _, p := range all {
@@ -220,7 +221,8 @@ func (p page) replay(t *testing.T, program string, env ...string) {
 	waitUntilReady(t, "http://"+address)
 	for _, client := range p.of("client") {
 		client.text = strings.ReplaceAll(client.text, defaultAddress, address)
-		client.apply(t, dir)
+		file := filepath.Join(dir, filepath.FromSlash(client.path))
+		client.write(t, file, file)
 	}
 
 	script, want := p.session()
@@ -292,18 +294,63 @@ func squeeze(text string) string {
 	return strings.Trim(regexp.MustCompile(`\n+`).ReplaceAllString(text, "\n"), "\n")
 }
 
-// buildCopy applies the blocks to a copy of the tree, checks it and returns the program.
-func buildCopy(t *testing.T, changes []block) string {
+// buildFork applies the blocks to the tree, checks it and returns the program.
+func buildFork(t *testing.T, changes []block) string {
 	t.Helper()
-	dir := copyTree(t)
+	f := newFork(t)
 	for _, change := range changes {
-		change.apply(t, dir)
+		f.apply(t, change)
 	}
-	if err := runGo(t, dir, "vet", "./handlers", "./models"); err != nil {
+	if err := f.run(t, "vet", "./handlers", "./models"); err != nil {
 		t.Fatal(err)
 	}
-	program, err := buildProgram(t, dir)
+	return f.build(t)
+}
+
+// fork is this tree with changes. They stand in a folder of their own, and Go sees them in their places
+// (-overlay): what did not change is not built again, as it would be in a copy of the tree.
+type fork struct {
+	dir     string
+	Replace map[string]string // the member of the file for -overlay: place to what stands there instead
+}
+
+func newFork(t *testing.T) fork {
+	t.Helper()
+	return fork{dir: t.TempDir(), Replace: map[string]string{}}
+}
+
+func (f fork) apply(t *testing.T, b block) {
+	t.Helper()
+	place, err := filepath.Abs(filepath.Join("..", filepath.FromSlash(b.path)))
 	if err != nil {
+		t.Fatal(err)
+	}
+	from, to := place, filepath.Join(f.dir, strings.ReplaceAll(b.path, "/", "."))
+	if _, again := f.Replace[place]; again {
+		from = to
+	}
+	b.write(t, from, to)
+	f.Replace[place] = to
+}
+
+// run runs a command of Go that knows -overlay.
+func (f fork) run(t *testing.T, command string, args ...string) error {
+	t.Helper()
+	overlay := filepath.Join(f.dir, "overlay.json")
+	text, err := json.Marshal(f)
+	if err == nil {
+		err = os.WriteFile(overlay, text, 0o600)
+	}
+	if err != nil {
+		return err
+	}
+	return runGo(t, "..", append([]string{command, "-overlay", overlay}, args...)...)
+}
+
+func (f fork) build(t *testing.T) (program string) {
+	t.Helper()
+	program = filepath.Join(f.dir, "sherpa.program")
+	if err := f.run(t, "build", "-o", program, "."); err != nil {
 		t.Fatal(err)
 	}
 	return program
@@ -326,37 +373,10 @@ func runGo(t *testing.T, dir string, args ...string) error {
 	return nil
 }
 
-// copyTree copies what the program is built from.
-func copyTree(t *testing.T) string {
+// write applies the block to a file, which need not be there yet, and writes the result to another place, or
+// the same.
+func (b block) write(t *testing.T, file, to string) {
 	t.Helper()
-	dir := t.TempDir()
-	for _, file := range []string{"main.go", "go.mod", "go.sum"} {
-		text, err := os.ReadFile(filepath.Join("..", file))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, file), text, 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	copied := map[string]bool{"e2e": true, "bench": true, ".": true} // none of the program
-	for _, folder := range goFolders(t) {
-		top, _, _ := strings.Cut(folder, "/")
-		if copied[top] {
-			continue
-		}
-		copied[top] = true
-		if err := os.CopyFS(filepath.Join(dir, top), os.DirFS(filepath.Join("..", top))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
-// apply writes the block into the tree at dir.
-func (b block) apply(t *testing.T, dir string) {
-	t.Helper()
-	file := filepath.Join(dir, filepath.FromSlash(b.path))
 	text := b.text
 	if b.kind == "after" {
 		old, err := os.ReadFile(file)
@@ -378,7 +398,7 @@ func (b block) apply(t *testing.T, dir string) {
 			t.Errorf("%s is not as gofmt writes it: %v", b.path, err)
 		}
 	}
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(to, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

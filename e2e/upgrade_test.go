@@ -29,14 +29,10 @@ const nextVersion = "29990101000000"
 func nextProgram(t *testing.T) string {
 	t.Helper()
 	skipWithout(t, "go")
-	dir := copyTree(t)
+	f := newFork(t)
 	file := "models/migrations/" + nextVersion + "_next.sql"
-	block{kind: "file", path: file, text: nextMigration}.apply(t, dir)
-	program, err := buildProgram(t, dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return program
+	f.apply(t, block{kind: "file", path: file, text: nextMigration})
+	return f.build(t)
 }
 
 // TestUpgrade goes from this program to one with a newer schema, and back.

@@ -73,7 +73,8 @@ func newPromise(text []byte) (*promise, error) {
 func (p *promise) broken(request *http.Request, a answer) (faults []string) {
 	item, path := p.find(request.URL.Path)
 	if path == "/auth/verify" && !slices.Contains(handlers.UsualMethods(), request.Method) {
-		request = request.Clone(request.Context()) // every method gets the same answer; OpenAPI has no word for that
+		// Every method gets the same answer, and OpenAPI has no word for that.
+		request = request.Clone(request.Context())
 		request.Method = http.MethodGet
 	}
 	asked := &http.Request{Method: request.Method, URL: &url.URL{Path: request.URL.Path}}
