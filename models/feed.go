@@ -69,15 +69,15 @@ func endEvent(userID int64, reason EndedReason, ended []string) Event {
 }
 
 // revokeUser writes to the revocation feed what replicas may know of the user: live sessions and personal
-// access tokens. It returns their ids.
-func (s *Store) revokeUser(ctx context.Context, tx *sql.Tx, userID int64) ([]string, error) {
+// access tokens.
+func (s *Store) revokeUser(ctx context.Context, tx *sql.Tx, userID int64) error {
 	const query = `SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL
 		UNION ALL SELECT id FROM personal_tokens WHERE user_id = $1`
 	ids, err := list(ctx, s.connection, tx, "list what to revoke", scanValue[string], query, userID)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return ids, s.revoke(ctx, tx, ids)
+	return s.revoke(ctx, tx, ids)
 }
 
 // revoke writes sessions and personal access tokens to the revocation feed: those that ended, and those whose

@@ -192,8 +192,8 @@ func (s *Store) deleteTokens(ctx context.Context, tx *sql.Tx, userID int64, at t
 const (
 	// usesBatch is how many uses share a transaction, so that others can write in between.
 	usesBatch = 500
-	// useInterval is how often a use of the same token is written at most.
-	useInterval = time.Minute
+	// UseInterval is how often a use of the same token is written at most.
+	UseInterval = time.Minute
 )
 
 // RecordUses writes when tokens were last used, by their ids. A use within a minute after the one that was
@@ -217,7 +217,7 @@ func (s *Store) recordUses(ctx context.Context, tx *sql.Tx, ids []string, uses m
 	began := time.Now()
 	for _, id := range ids {
 		at := uses[id]
-		_, err := tx.ExecContext(ctx, query, millis(at), id, millis(at.Add(-useInterval)))
+		_, err := tx.ExecContext(ctx, query, millis(at), id, millis(at.Add(-UseInterval)))
 		if err != nil {
 			return s.finish(ctx, "record uses", began, err)
 		}

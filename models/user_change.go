@@ -25,7 +25,6 @@ type UserChange struct {
 type ChangedUser struct {
 	User
 	Ended []string // ids of the sessions that the change ended
-	Live  []string // ids of the sessions and tokens that replicas must read again, as the roles changed
 }
 
 // ChangeUser changes the user in one transaction, which records what has become different. The error is
@@ -87,7 +86,7 @@ func (s *Store) storeChange(
 		return changed, err
 	}
 	if !slices.Equal(before.Roles, after.Roles) {
-		if changed.Live, err = s.rolesChanged(ctx, tx, after, at); err != nil {
+		if err := s.rolesChanged(ctx, tx, after, at); err != nil {
 			return changed, err
 		}
 	}
@@ -97,16 +96,13 @@ func (s *Store) storeChange(
 	return changed, err
 }
 
-// rolesChanged tells replicas to read the user's sessions and tokens again, which live on. It returns their
-// ids.
-func (s *Store) rolesChanged(
-	ctx context.Context, tx *sql.Tx, user User, at time.Time,
-) (live []string, err error) {
-	if live, err = s.revokeUser(ctx, tx, user.ID); err != nil {
-		return nil, err
+// rolesChanged tells replicas to read the user's sessions and tokens again, which live on.
+func (s *Store) rolesChanged(ctx context.Context, tx *sql.Tx, user User, at time.Time) error {
+	if err := s.revokeUser(ctx, tx, user.ID); err != nil {
+		return err
 	}
 	roles := strings.Join(user.Roles, " ")
-	return live, s.record(ctx, tx, at, Event{Kind: EventRolesChanged, Reason: roles, SubjectID: user.ID})
+	return s.record(ctx, tx, at, Event{Kind: EventRolesChanged, Reason: roles, SubjectID: user.ID})
 }
 
 // disabledChanged ends the sessions of a user who was disabled, and returns their ids.
@@ -133,8 +129,7 @@ func (s *Store) endUser(
 	if ended, err = s.endIn(ctx, tx, userID, EndedByDisable, at, `id <> $4`, ""); err != nil {
 		return nil, err
 	}
-	_, err = s.revokeUser(ctx, tx, userID) // only tokens are left
-	return ended, err
+	return ended, s.revokeUser(ctx, tx, userID) // only tokens are left
 }
 
 // DisableUser stops the user from logging in, and ends the user's sessions. It returns their ids. A second

@@ -110,7 +110,7 @@ func (s *Service) redeem(ctx context.Context, client Client, text, next string) 
 	if errors.Is(err, models.ErrNotFound) {
 		return invalidReset(overtaken)
 	}
-	s.forget(models.EndedByPasswordChange, ended)
+	s.Metrics.SessionsEnded(string(models.EndedByPasswordChange), len(ended))
 	return err
 }
 

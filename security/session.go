@@ -32,14 +32,8 @@ func (s *Service) endSessions(
 	if err != nil {
 		return 0, fmt.Errorf("end sessions: %w", err)
 	}
-	s.forget(why, ended)
-	return len(ended), nil
-}
-
-// forget makes the cache forget sessions that have ended.
-func (s *Service) forget(why models.EndedReason, ended []string) {
-	s.cache.evict(ended...)
 	s.Metrics.SessionsEnded(string(why), len(ended))
+	return len(ended), nil
 }
 
 // EndSession ends one session on behalf of an operator. It reports whether the session was still alive; the

@@ -135,7 +135,7 @@ func (s *Service) passwordSet(ended []string, err error) error {
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
-	s.forget(models.EndedByPasswordChange, ended)
+	s.Metrics.SessionsEnded(string(models.EndedByPasswordChange), len(ended))
 	return nil
 }
 
@@ -181,8 +181,7 @@ func (s *Service) changeUser(
 	if err != nil {
 		return models.User{}, fmt.Errorf("change user: %w", err)
 	}
-	s.cache.evict(changed.Live...)
-	s.forget(models.EndedByDisable, changed.Ended)
+	s.Metrics.SessionsEnded(string(models.EndedByDisable), len(changed.Ended))
 	return changed.User, nil
 }
 
@@ -206,7 +205,7 @@ func (s *Service) DeleteUser(ctx context.Context, userID int64, versions ...stri
 	if err != nil {
 		return fmt.Errorf("delete user: %w", err)
 	}
-	s.cache.evict(ended...)
+	s.Metrics.SessionsEnded(string(models.EndedByDisable), len(ended))
 	return nil
 }
 

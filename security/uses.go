@@ -5,14 +5,12 @@ import (
 	"maps"
 	"sync"
 	"time"
+
+	"sherpa/models"
 )
 
-const (
-	// usesInterval is how often uses are written.
-	usesInterval = 10 * time.Second
-	// useEvery is how often the use of one token is noted, and so written.
-	useEvery = time.Minute
-)
+// usesInterval is how often uses are written.
+const usesInterval = 10 * time.Second
 
 // uses collects when personal access tokens were used, until they are written together: no request waits for
 // it.
@@ -24,10 +22,10 @@ type uses struct {
 
 func newUses(limit int) *uses { return &uses{noted: map[string]time.Time{}, limit: limit} }
 
-// note remembers a use, at most once a minute for each token.
+// note remembers a use, at most once in models.UseInterval for each token.
 func (u *uses) note(live *liveSession, now time.Time) {
 	before := live.used.Load()
-	if now.UnixMilli()-before < useEvery.Milliseconds() {
+	if now.UnixMilli()-before < models.UseInterval.Milliseconds() {
 		return
 	}
 	if !live.used.CompareAndSwap(before, now.UnixMilli()) { // another request of this moment notes it
