@@ -71,7 +71,10 @@ func TestReplicasShareFailures(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		wantChecked(t, int(checked.Load()))
+		// The sixth is refused when the replica stamped it before another one stamped the fifth.
+		if n := checked.Load(); n != checkedPasswords && n != checkedPasswords-1 {
+			t.Errorf("the replicas checked %d passwords, want %d, or one fewer", n, checkedPasswords)
+		}
 	})
 	t.Run("a success elsewhere", func(t *testing.T) {
 		addUsers(t, url, "ada")
