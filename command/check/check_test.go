@@ -72,6 +72,19 @@ func TestHealthyForAVerifier(t *testing.T) {
 	}
 }
 
+// TestHealthyForAnAdministrator: who may read the list of users proves nothing against the service.
+func TestHealthyForAnAdministrator(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.grant("admin")
+	report, red := run(t, s.options(s.api))
+	closed := func(r check.Result) bool { return r.Name == "administration-closed" }
+	at := slices.IndexFunc(report.Rows, closed)
+	if len(red) > 0 || report.Rows[at].Seen != "the user of the check is an administrator" {
+		t.Errorf("red: %v; %+v", red, report.Rows[at])
+	}
+}
+
 func wantHealthy(t *testing.T, s *service) {
 	t.Helper()
 	var seen record
