@@ -240,19 +240,21 @@ func TestNginxProblems(t *testing.T) {
 	t.Cleanup(transport.CloseIdleConnections)
 	tests := []struct {
 		name   string
+		method string
 		body   string
 		tokens []string
 		status int
 		code   string
 	}{
-		{"no service", "", nil, 503, "unavailable"},
-		{"a body of 200 kB", strings.Repeat("a", 200_000), nil, 413, "content_too_large"},
-		{"two tokens", "", []string{"Bearer a", "Bearer b"}, 400, "invalid_request"},
-		{"a header of 20 kB", "", []string{strings.Repeat("a", 20_000)}, 400, "invalid_request"},
+		{"no service", "POST", "", nil, 503, "unavailable"},
+		{"a body of 200 kB", "POST", strings.Repeat("a", 200_000), nil, 413, "content_too_large"},
+		{"two tokens", "POST", "", []string{"Bearer a", "Bearer b"}, 400, "invalid_request"},
+		{"a header of 20 kB", "POST", "", []string{strings.Repeat("a", 20_000)}, 400, "invalid_request"},
+		{"no method of HTTP", "post", "", nil, 400, "invalid_request"},
 	}
 	for _, tt := range tests {
 		body := strings.NewReader(tt.body)
-		request, err := http.NewRequestWithContext(t.Context(), "POST", url+"/auth", body)
+		request, err := http.NewRequestWithContext(t.Context(), tt.method, url+"/auth", body)
 		if err != nil {
 			t.Fatal(err)
 		}

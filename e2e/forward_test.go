@@ -382,6 +382,11 @@ func testRefuses(t *testing.T, g *guarded) {
 			t.Errorf("%s: the request has reached the API", tt.name)
 		}
 	}
+	s := g.ask("get", "/no-such-method", "") // nginx cannot read it, others ask Sherpa
+	if s.status != 401 && s.status != 400 || s.Code == "" ||
+		s.header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("a method in lower case: %d %s", s.status, s.body)
+	}
 }
 
 func testRoles(t *testing.T, g *guarded) {
