@@ -150,9 +150,7 @@ func endAllDuringRefresh(t *testing.T, s *Store) int {
 		}
 		ended <- n
 	}()
-	for !waiting(t, s) {
-		time.Sleep(time.Millisecond) // until the batch has come to the session
-	}
+	until(t, func() bool { return waiting(t, s) }) // the batch has come to the session
 	if err := refresh.Commit(); err != nil {
 		t.Fatal(err)
 	}

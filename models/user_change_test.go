@@ -281,9 +281,7 @@ func TestAdminWhoAppearsMeanwhile(t *testing.T) {
 			}
 			taken := make(chan error, 1)
 			go func() { taken <- take(t.Context(), s, invited.ID) }()
-			for !waiting(t, s) {
-				time.Sleep(time.Millisecond) // until it has come to the rows that are being changed
-			}
+			until(t, func() bool { return waiting(t, s) }) // it has come to the rows that are being changed
 			if err := others.Commit(); err != nil {
 				t.Fatal(err)
 			}

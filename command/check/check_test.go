@@ -60,28 +60,24 @@ func TestHealthy(t *testing.T) {
 	}
 }
 
-// TestHealthyForAVerifier: the row of the feed sees the news.
-func TestHealthyForAVerifier(t *testing.T) {
+// TestHealthyForARole: for a verifier, the row of the feed sees the news. An administrator, who may read the
+// list of users, proves nothing against the service.
+func TestHealthyForARole(t *testing.T) {
 	t.Parallel()
-	s := newService(t)
-	s.grant("verifier")
-	report, red := run(t, s.options(s.api))
-	at := slices.IndexFunc(report.Rows, func(r check.Result) bool { return r.Name == "feed" })
-	if len(red) > 0 || report.Rows[at].Seen != "told of the logout" {
-		t.Errorf("red: %v; %+v", red, report.Rows[at])
-	}
-}
-
-// TestHealthyForAnAdministrator: who may read the list of users proves nothing against the service.
-func TestHealthyForAnAdministrator(t *testing.T) {
-	t.Parallel()
-	s := newService(t)
-	s.grant("admin")
-	report, red := run(t, s.options(s.api))
-	closed := func(r check.Result) bool { return r.Name == "administration-closed" }
-	at := slices.IndexFunc(report.Rows, closed)
-	if len(red) > 0 || report.Rows[at].Seen != "the user of the check is an administrator" {
-		t.Errorf("red: %v; %+v", red, report.Rows[at])
+	for role, want := range map[string]struct{ row, seen string }{
+		"verifier": {"feed", "told of the logout"},
+		"admin":    {"administration-closed", "the user of the check is an administrator"},
+	} {
+		t.Run(role, func(t *testing.T) {
+			t.Parallel()
+			s := newService(t)
+			s.grant(role)
+			report, red := run(t, s.options(s.api))
+			at := slices.IndexFunc(report.Rows, func(r check.Result) bool { return r.Name == want.row })
+			if len(red) > 0 || report.Rows[at].Seen != want.seen {
+				t.Errorf("red: %v; %+v", red, report.Rows[at])
+			}
+		})
 	}
 }
 
