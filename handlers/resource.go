@@ -63,6 +63,9 @@ type group struct {
 	allow     security.Allow // that a personal access token needs; "" for none
 }
 
+// whole returns the path with that of the group before it.
+func (g group) whole(path string) string { return strings.TrimSuffix(g.BasePath(), "/") + path }
+
 func newRouter(logger *slog.Logger) *router {
 	gin.SetMode(gin.ReleaseMode)
 	a := &router{
@@ -113,8 +116,7 @@ func (a *router) resource(group group, path string, resource any) {
 	if err := checkResource(resource, found); err != nil {
 		a.errs = append(a.errs, fmt.Errorf("route %s: %w", path, err))
 	}
-	whole := strings.TrimSuffix(group.BasePath(), "/") + path
-	a.served = append(a.served, served{whole, slices.Sorted(maps.Keys(found)), group, resource})
+	a.served = append(a.served, served{group.whole(path), slices.Sorted(maps.Keys(found)), group, resource})
 	a.handle(group, path, found)
 }
 
@@ -147,10 +149,10 @@ func checkResource(resource any, found methods) error {
 // handle registers the handlers, HEAD for GET, and OPTIONS, which needs no token: a browser's preflight has
 // none. With Any, OPTIONS is a method like others.
 func (a *router) handle(group group, path string, handlers methods) {
-	whole := strings.TrimSuffix(group.BasePath(), "/") + path
 	if handler, has := handlers[anyMethod]; has {
 		group.Match(usualMethods(), path, handler)
-		a.any[whole] = chain(append(a.guards(group), handler))
+		guards := group.Handlers[len(a.engine.Handlers):] // what the engine does has been done by then
+		a.any[group.whole(path)] = chain(slices.Concat(guards, gin.HandlersChain{handler}))
 		return
 	}
 	allowed := []string{http.MethodOptions}
@@ -164,16 +166,11 @@ func (a *router) handle(group group, path string, handlers methods) {
 	}
 	slices.Sort(allowed)
 	allow := strings.Join(allowed, ", ")
-	a.engine.OPTIONS(whole, func(c *gin.Context) {
+	a.engine.OPTIONS(group.whole(path), func(c *gin.Context) {
 		c.Header("Allow", allow)
 		nameMethods(c, allow)
 		c.Status(http.StatusNoContent)
 	})
-}
-
-// guards returns what the group does before a resource, without what the engine does before every request.
-func (a *router) guards(group group) gin.HandlersChain {
-	return slices.Clone(group.Handlers[len(a.engine.Handlers):])
 }
 
 // chain runs handlers one after the other, until one of them refuses.
